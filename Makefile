@@ -1,0 +1,57 @@
+# `make demo` and `make test` install what they need (a virtual environment in .venv, apt packages) and run.
+
+PYTHON := .venv/bin/python
+JOBS ?= 2
+C_HEADERS = $(wildcard runtime_c/*.h runtime_c/*.c runtime_c/*/*.h runtime_c/*/*.c)
+
+.PHONY: help
+help:
+	@echo 'make demo     build a keyword spotter, run it on an emulated Cortex-M4, print what it heard'
+	@echo 'make test     everything that CI checks (JOBS=2 at once)'
+	@echo 'make lint     formatters in check mode, ruff, mypy'
+	@echo 'make format   rewrite Python and C in the project'\''s format'
+	@echo 'make bench    count instructions on every emulated core, write benchmarks/results.json'
+	@echo 'make wheel    build dist/*.whl'
+	@echo 'make clean    remove what the targets above made'
+
+.PHONY: setup-demo setup-test
+setup-demo:
+	@scripts/bootstrap.sh demo
+setup-test:
+	@scripts/bootstrap.sh test
+
+.PHONY: demo
+demo: setup-demo
+	$(PYTHON) examples/kws/demo.py
+
+.PHONY: lint
+lint: setup-test
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(if $(C_HEADERS),.venv/bin/clang-format --dry-run --Werror $(C_HEADERS))
+
+# Two runs, so that a plain mistake shows within seconds.
+.PHONY: test
+test: lint
+	$(PYTHON) -m pytest -q -n $(JOBS) -m 'not slow'
+	$(PYTHON) -m pytest -q -n $(JOBS) -m slow
+
+.PHONY: format
+format: setup-test
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+	$(if $(C_HEADERS),.venv/bin/clang-format -i $(C_HEADERS))
+
+.PHONY: bench
+bench: setup-test
+	$(PYTHON) -m benchmarks.run
+
+.PHONY: wheel
+wheel: setup-test
+	$(PYTHON) -m build --wheel
+
+.PHONY: clean
+clean:
+	rm -rf .venv build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
