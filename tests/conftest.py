@@ -30,7 +30,10 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def models() -> dict[str, Path]:
     """The float ONNX models of MLPerf Tiny by short name: ad, ic, kws, sww, vww."""
-    found = {path.name.removesuffix("_float.onnx"): path for path in (REPOSITORY / "examples/models").glob("*.onnx")}
+    found = {
+        path.name.removesuffix("_float.onnx"): path
+        for path in (REPOSITORY / "examples/models").glob("*.onnx")
+    }
     assert set(found) == {"ad", "ic", "kws", "sww", "vww"}
     return found
 
