@@ -1,4 +1,4 @@
-"""What every test may use. Test data lies in examples/ and is the same for everyone: no test downloads anything."""
+"""What every test may use. Test data lies in examples/: no test downloads anything."""
 
 from __future__ import annotations
 
