@@ -1,0 +1,55 @@
+"""Small integer and float graphs for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mcugen.ir import Array, Attr, DType, Graph, Node, Quant, Tensor, TensorType
+
+
+def int8_type(shape: Sequence[int], scale: float = 1.0, zero_point: int = 0) -> TensorType:
+    """An int8 activation's type, quantized per tensor; the scale is rounded to float32 as everywhere."""
+    return TensorType(tuple(shape), DType.INT8, Quant((float(np.float32(scale)),), (int(zero_point),)))
+
+
+def int8_constant(data: Array, scale: float = 1.0, zero_point: int = 0) -> Tensor:
+    """An int8 constant operand, quantized per tensor."""
+    return Tensor("", int8_type(data.shape, scale, zero_point), np.asarray(data, np.int8))
+
+
+def one_node_graph(
+    op: str,
+    inputs: Sequence[TensorType | Tensor],
+    attrs: Mapping[str, Attr],
+    output: TensorType | Sequence[TensorType],
+) -> Graph:
+    """A graph of one node. Types become activations and inputs of the graph, tensors with data constants.
+
+    Tensors are named x0, x1, ... in the order of the node's inputs (constants that have a name keep it);
+    outputs y, or y0, y1, ... where `output` is a sequence.
+    """
+    tensors: dict[str, Tensor] = {}
+    for i, item in enumerate(inputs):
+        tensor = Tensor(f"x{i}", item) if isinstance(item, TensorType) else item
+        named = replace(tensor, name=tensor.name or f"x{i}")
+        tensors[named.name] = named
+    names = tuple(tensors)
+    fed = tuple(name for name, tensor in tensors.items() if tensor.data is None)
+    single = isinstance(output, TensorType)
+    types = (output,) if isinstance(output, TensorType) else tuple(output)
+    outputs = ("y",) if single else tuple(f"y{i}" for i in range(len(types)))
+    tensors |= {name: Tensor(name, ttype) for name, ttype in zip(outputs, types, strict=True)}
+    node = Node("node", op, names, outputs, dict(attrs), origin=f'onnx:{op} "node"')
+    return Graph("one_node", fed, outputs, (node,), tensors)
+
+
+def random_int8(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    """int8 values over the whole range, its two ends among them where there is room."""
+    x = rng.integers(-128, 128, tuple(shape)).astype(np.int8)
+    flat = x.reshape(-1)
+    if flat.size >= 4:
+        flat[rng.permutation(flat.size)[:2]] = (-128, 127)
+    return x
