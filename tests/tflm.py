@@ -132,9 +132,9 @@ def build(
     op: str, options: Mapping[str, Any], inputs: Sequence[TensorSpec | None], outputs: Sequence[TensorSpec]
 ) -> bytes:
     """The .tflite file of one operator; its inputs are those specs that have no data, in order."""
+    schema = _package()[1]
     import flatbuffers
 
-    schema = _package()[1]
     buffers = [schema.BufferT()]
     tensors: list[Any] = []
 
@@ -163,7 +163,7 @@ def build(
 
 
 def _package() -> tuple[Any, Any]:
-    """TFLM's interpreter and the schema's object API; skips the test where the wheel is missing, not on CI."""
+    """TFLM's interpreter and the schema's object API; skips where the wheel is missing, not on CI."""
     if os.environ.get("CI", "").lower() != "true":
         pytest.importorskip("tflite_micro", reason=f"the oracle is missing: pip install {WHEEL}")
     from tflite_micro.python.tflite_micro import runtime
