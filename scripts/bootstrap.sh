@@ -36,8 +36,10 @@ find_python() {
     done
 }
 
-compiles() { # COMPILER LANGUAGE: a program is compiled and linked
-    printf 'int main(void) { return 0; }\n' | quietly "$1" -x "$2" - -o /dev/null
+compiles() { # LANGUAGE COMPILER ARGUMENT...: a program is compiled and linked
+    language=$1
+    shift
+    printf 'int main(void) { return 0; }\n' | quietly "$@" -x "$language" - -o /dev/null
 }
 
 finds_headers() { # COMPILER ARGUMENT...: a cross compiler has its C library
@@ -50,15 +52,20 @@ missing_packages() { # one or two a line
     elif ! quietly "$python" -c 'import ensurepip, venv'; then
         "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
     fi
-    { compiles gcc c && { [ "$profile" = demo ] || compiles g++ c++; }; } || echo build-essential
+    { compiles c gcc && { [ "$profile" = demo ] || compiles c++ g++; }; } || echo build-essential
     finds_headers arm-none-eabi-gcc -mcpu=cortex-m4 || echo gcc-arm-none-eabi libnewlib-arm-none-eabi
     quietly qemu-system-arm --version || echo qemu-system-arm
     [ "$profile" = test ] || return 0
-    compiles clang c || echo clang
+    compiles c clang -fsanitize=address,undefined || clang_packages
     quietly cppcheck --version || echo cppcheck
     finds_headers riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv32imc -mabi=ilp32 ||
         echo gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
     quietly qemu-system-riscv32 --version || qemu_riscv_package
+}
+
+clang_packages() { # the sanitizers' libraries are a package of their own, named by clang's version
+    echo clang
+    apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p'
 }
 
 qemu_riscv_package() { # part of qemu-system-misc up to Debian 12 and Ubuntu 24.04
