@@ -33,6 +33,7 @@ Tests that use the oracle are skipped where its wheel is missing (the extra `dev
 from __future__ import annotations
 
 import concurrent.futures
+import faulthandler
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
@@ -123,7 +124,7 @@ def run_model(
     context = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
-            return pool.submit(_run, model, list(data)).result()
+            return pool.submit(_run_quietly, model, list(data)).result()
         except concurrent.futures.BrokenExecutor as error:
             raise TflmError("TFLM aborted") from error
 
@@ -187,6 +188,11 @@ def _run(model: bytes, data: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any,
         return [np.array(interpreter.get_output(i)) for i in range(graph.OutputsLength())]
     except (RuntimeError, ValueError) as error:
         raise TflmError(str(error)) from error
+
+
+def _run_quietly(model: bytes, data: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    faulthandler.disable()  # pytest's would print a traceback of an abort that is expected
+    return _run(model, data)
 
 
 def _tensor(schema: Any, spec: TensorSpec, name: str, buffers: list[Any]) -> Any:
