@@ -53,7 +53,7 @@ missing_packages() { # one or two a line
         "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
     fi
     { compiles c gcc && { [ "$profile" = demo ] || compiles c++ g++; }; } || echo build-essential
-    finds_headers arm-none-eabi-gcc -mcpu=cortex-m4 || echo gcc-arm-none-eabi libnewlib-arm-none-eabi
+    finds_headers arm-none-eabi-gcc --specs=nano.specs -mcpu=cortex-m4 || echo gcc-arm-none-eabi libnewlib-arm-none-eabi
     quietly qemu-system-arm --version || echo qemu-system-arm
     [ "$profile" = test ] || return 0
     compiles c clang -fsanitize=address,undefined || clang_packages
