@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 JOBS ?= 2
-C_HEADERS = $(wildcard runtime_c/*.h runtime_c/*.c runtime_c/*/*.h runtime_c/*/*.c)
+C_FILES = $(wildcard $(addsuffix /*.[ch],runtime_c runtime_c/* templates/firmware))
 
 .PHONY: help
 help:
@@ -29,7 +29,7 @@ lint: setup-test
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(if $(C_HEADERS),.venv/bin/clang-format --dry-run --Werror $(C_HEADERS))
+	$(if $(C_FILES),.venv/bin/clang-format --dry-run --Werror $(C_FILES))
 
 # Two runs, so that a plain mistake shows within seconds.
 .PHONY: test
@@ -41,7 +41,7 @@ test: lint
 format: setup-test
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
-	$(if $(C_HEADERS),.venv/bin/clang-format -i $(C_HEADERS))
+	$(if $(C_FILES),.venv/bin/clang-format -i $(C_FILES))
 
 .PHONY: bench
 bench: setup-test
