@@ -234,7 +234,7 @@ def sort_nodes(graph: GraphProto) -> list[Fault]:
     try:
         order = list(TopologicalSorter(reads).static_order())
     except CycleError as error:
-        ring = [graph.node[index] for index in error.args[1][1:]][::-1]
+        ring = [graph.node[index] for index in error.args[1][1:]]
         path = " -> ".join(label(node) for node in ring[:8]) + (" -> ..." if len(ring) > 8 else "")
         return [Fault(path, "these nodes wait for one another", "a feed-forward graph has no cycles")]
     nodes = [NodeProto() for _ in order]

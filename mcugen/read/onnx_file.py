@@ -233,7 +233,7 @@ def _fetch_external(model: ModelProto, path: Path) -> Iterator[bytes]:
             continue
         try:
             ranges.append((tensor, *_external_range(tensor, path.parent)))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a ring of links, until 3.12
             reason = getattr(error, "strerror", None) or str(error)
             fix = "keep the model and its data files together in one folder"
             faults.append(Fault(where, f"external data: {reason}", fix))
