@@ -120,9 +120,8 @@ is_ready() { [ -f "$ready-$1" ] && [ "$(cat "$ready-$1")" = "$stamp" ] && quietl
 
 if ! is_ready test && ! is_ready "$profile"; then
     say "installing the Python packages into .venv (once, some hundred megabytes)"
-    # A moved checkout has dead paths inside .venv, an upgraded system a dead interpreter.
-    if ! quietly .venv/bin/python -m pip --version ||
-        [ "$(.venv/bin/python -c 'import sys; print(sys.prefix)')" != "$checkout/.venv" ]; then
+    # A moved checkout has dead paths inside .venv/bin, an upgraded system a dead interpreter.
+    if ! quietly .venv/bin/python -m pip --version || ! grep -qF "$checkout/.venv/bin/" .venv/bin/pip; then
         rm -rf .venv
         "$python" -m venv .venv || fail "could not make a virtual environment with $python"
     fi
