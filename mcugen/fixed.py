@@ -5,7 +5,8 @@ are int64 arrays that hold int32 (or int16) numbers; every function is exact and
 integer and n fractional bits: real = raw / 2^n. Where TFLM's result is undefined in C, or it refuses or
 aborts, the docstring says what we do. Sources of the formulas: gemmlowp fixedpoint/fixedpoint.h; LiteRT
 kernels/internal/quantization_util.cc, common.cc, reference/{softmax,hard_swish,leaky_relu}.h and
-reference/integer_ops/{logistic,tanh}.h.
+reference/integer_ops/{logistic,tanh}.h. Scales are float32 values, multipliers are computed from them in
+float64: so does the build that the tests compare with, where older sources have float32 for some operators.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def softmax_params(beta: float, input_scale: float) -> tuple[int, int, int]:
 
     TFLM aborts where beta * input_scale <= 2^-26; we go on with a right shift.
     """
-    scaled = float(np.float32(beta)) * float(np.float32(input_scale)) * 2.0**26
+    scaled = beta * input_scale * 2.0**26
     multiplier, shift = quantize_multiplier(min(scaled, 2.0**31 - 1))
     return multiplier, shift, -calculate_input_radius(5, shift)
 
@@ -222,7 +223,7 @@ def _squashing_input(scale: float, zero_point: int) -> tuple[Ints, Ints, int]:
 
     Below a scale of 2^-28 TFLM shifts by a negative number (undefined); we go on with a right shift.
     """
-    multiplier, shift = quantize_multiplier(float(np.float32(scale)) * 2.0**27)
+    multiplier, shift = quantize_multiplier(scale * 2.0**27)
     radius = calculate_input_radius(4, shift)
     x = ALL_INT8 - zero_point
     return x, mbqm(np.where(np.abs(x) < radius, x, 0), multiplier, shift), radius
@@ -253,15 +254,15 @@ def relu_table(si: float, zi: int, so: float, zo: int, lo: float = 0.0, hi: floa
 
     TFLM's RELU6 does not rescale; with equal scales and zero points this is the same.
     """
-    result = zo + _rescale(ALL_INT8 - zi, float(np.float32(si) / np.float32(so)))
+    result = zo + _rescale(ALL_INT8 - zi, si / so)
     return np.clip(result, *activation_range(lo, hi, so, zo)).astype(np.int8)
 
 
 def leaky_relu_table(si: float, zi: int, so: float, zo: int, alpha: float) -> Int8s:
-    """LEAKY_RELU of all 256 inputs (index q + 128); alpha may be negative or above 1."""
+    """LEAKY_RELU of all 256 inputs (index q + 128); alpha, a float32 value, may be negative or above 1."""
     x = ALL_INT8 - zi
-    identity = _rescale(x, float(np.float32(si) / np.float32(so)))
-    slope = float(np.float32(si) * np.float32(alpha) / np.float32(so))
+    identity = _rescale(x, si / so)
+    slope = si * alpha / so
     scaled = _rescale(x, abs(slope))
     result: Ints = zo + np.where(x >= 0, identity, -scaled if slope < 0 else scaled)
     return np.clip(result, -128, 127).astype(np.int8)
@@ -272,9 +273,8 @@ def hard_swish_table(si: float, zi: int, so: float, zo: int) -> Int8s:
 
     TFLM refuses si / so >= 128; we go on with a saturating left shift.
     """
-    fine_scale = np.float32(1 / 128) * np.float32(si)
-    to_output, output_exponent = _int16_multiplier(float(fine_scale / np.float32(so)))
-    to_relu, relu_exponent = _int16_multiplier(float(fine_scale / np.float32(3 / 32768)))
+    to_output, output_exponent = _int16_multiplier(si / 128 / so)
+    to_relu, relu_exponent = _int16_multiplier(si / 128 / (3 / 32768))
     x = (ALL_INT8 - zi) << 7
     on_output_scale = _srdhm16(x, to_output)
     # On this scale 3.0 would be 2^15: it saturates to 2^15 - 1.

@@ -236,7 +236,9 @@ def test_mbqm_asserts_what_is_undefined_in_c() -> None:
 def test_mbqm64_rounds_once(rng: np.random.Generator) -> None:
     for shift in range(-31, 8):
         x = rng.integers(-(2**47), 2**47, 50) >> (shift + 18 if shift > -17 else 0)
-        q = rng.choice([0, 2**30, 0x7FFEFFFF, 0x7FFF0000, INT32_MAX, *rng.integers(2**30, 2**31, 9)], 50)
+        q = rng.choice(
+            [0, 2**30, 0x7FFEFFFF, 0x7FFF0000, 0x7FFFC000, INT32_MAX, *rng.integers(2**30, 2**31, 9)], 50
+        )
         reduced = [min(half_up(Fraction(int(m), 2**16)), 2**15 - 1) for m in q]
         expected = [half_up(Fraction(int(a) * r, 2 ** (15 - shift))) for a, r in zip(x, reduced, strict=True)]
         assert fixed.mbqm64(x, q, shift).tolist() == expected

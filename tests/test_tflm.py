@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -47,24 +48,31 @@ def test_logistic_and_tanh_tables(rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(fixed.tanh_table(scale, zero), expected)
 
 
+def relu_draws(rng: np.random.Generator, count: int) -> Iterator[tuple[float, int, float, int, float]]:
+    """Input and output quantization and alpha. Two of three output scales make many results halves of an
+    integer, where multipliers computed in float32 and in float64 give different results."""
+    alphas = rng.uniform(-2, 2, count).astype(np.float32)
+    zi, zo = zero_points(rng, count), zero_points(rng, count)[::-1]
+    for i, (si, so) in enumerate(zip(scales(rng, -8, 4, count), scales(rng, -8, 4, count), strict=True)):
+        half = 2 * rng.integers(1, 20) / (2 * rng.integers(1, 20) + 1)
+        halves = (so, si * half, si * abs(float(alphas[i])) * half)
+        yield si, zi[i], float(np.float32(halves[i % 3])), zo[i], float(alphas[i])
+
+
 def test_relu_tables(rng: np.random.Generator) -> None:
-    draws = zip(
-        scales(rng, -12, 6, 150),
-        zero_points(rng, 150),
-        scales(rng, -12, 6, 150),
-        zero_points(rng, 150)[::-1],
-        rng.uniform(-2, 2, 150).astype(np.float32),
-        strict=True,
-    )
-    for si, zi, so, zo, alpha in draws:
+    for si, zi, so, zo, alpha in relu_draws(rng, 300):
         quants = (si, zi, so, zo)
         np.testing.assert_array_equal(fixed.relu_table(*quants), oracle_table("RELU", *quants))
-        expected = oracle_table("LEAKY_RELU", *quants, alpha=float(alpha))
-        np.testing.assert_array_equal(fixed.leaky_relu_table(*quants, float(alpha)), expected)
-        # RELU6 neither rescales nor takes a 6 that lies above 127; where it is, an equal clamp is a RELU.
-        if zi + round(6 / si) <= 127:
-            expected = oracle_table("RELU6", si, zi, si, zi)
-            np.testing.assert_array_equal(fixed.relu_table(si, zi, si, zi, 0.0, 6.0), expected)
+        expected = oracle_table("LEAKY_RELU", *quants, alpha=alpha)
+        np.testing.assert_array_equal(fixed.leaky_relu_table(*quants, alpha), expected)
+
+
+def test_relu6_tables(rng: np.random.Generator) -> None:
+    """RELU6 neither rescales nor takes a 6 that lies above 127; an equal clamp gives the same."""
+    for scale, zero in zip(scales(rng, -4, 4, 50), zero_points(rng, 50), strict=True):
+        if zero + round(6 / scale) <= 127:
+            expected = oracle_table("RELU6", scale, zero, scale, zero)
+            np.testing.assert_array_equal(fixed.relu_table(scale, zero, scale, zero, 0.0, 6.0), expected)
 
 
 @pytest.mark.parametrize("low, high", [(-12, 5), (-30, -8)])
@@ -84,6 +92,16 @@ def test_hard_swish_tables(rng: np.random.Generator, low: int, high: int) -> Non
             np.testing.assert_array_equal(fixed.hard_swish_table(si, zi, so, zo), expected)
             compared += 1
     assert compared > 100
+
+
+def test_hard_swish_multiplier_at_halves(rng: np.random.Generator) -> None:
+    """Output scales with the 16-bit multiplier between two integers, where float32 would take the other."""
+    for si in scales(rng, -8, 2, 100):
+        multiplier = (int(rng.integers(2**14, 2**15)) + 0.5) / 2 ** int(rng.integers(15, 20))
+        so = float(np.float32(si / 128 / multiplier))
+        np.testing.assert_array_equal(
+            fixed.hard_swish_table(si, 0, so, 0), oracle_table("HARD_SWISH", si, 0, so, 0)
+        )
 
 
 def oracle_softmax(x: Array, scale: float, beta: float, isolated: bool = False) -> Array:
