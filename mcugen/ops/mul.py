@@ -1,0 +1,75 @@
+"""mul: a [...] * b [...] -> y [...], broadcast as in numpy; one of them may be constant.
+
+All operands have the output's rank. Attribute: clamp (lo, hi). Integer form, TFLM's MUL (LiteRT
+kernels/internal/reference/integer_ops/mul.h), multiplier in double:
+y = clamp(MBQM((a - z_a) (b - z_b), s_a s_b / s_y) + z_y).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.fixed import activation_range, mbqm, quantize_multiplier
+from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ops.add import broadcast_shape, broadcast_type, check_operands, emit_binary, keeps_batch, uniform
+from mcugen.ops.functions import X
+from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.unary import emit_unary
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+
+def import_mul(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """ONNX Mul."""
+    check_operands(ctx, n)
+    return [emit_binary(ctx, n, "mul", n.inputs[0], n.inputs[1])]
+
+
+def import_div(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """ONNX Div by a constant, as a product with its reciprocal; a number divided by x as a unary function."""
+    check_operands(ctx, n)
+    a, b = n.inputs
+    divisor, dividend = ctx.value(b), uniform(ctx.value(a))
+    if divisor is not None:
+        with np.errstate(divide="ignore", over="ignore"):
+            factor = np.float32(1.0) / np.asarray(divisor, np.float32)
+        if not np.isfinite(factor).all():
+            ctx.invalid(n, "division by 0, or by a number whose reciprocal leaves float32")
+        return [emit_binary(ctx, n, "mul", a, ctx.add(n, factor))]
+    if dividend is not None and broadcast_shape(ctx, n, a, b) == ctx.shape(b):
+        return [emit_unary(ctx, n, b, ("div", dividend, X))]
+    ctx.unsupported(
+        n,
+        "division by a computed tensor is not supported",
+        "divide by a constant, or multiply with the Reciprocal of a tensor that stays away from 0",
+    )
+
+
+def multiplier(node: Node, graph: Graph) -> tuple[int, int]:
+    """(multiplier, shift) of the product."""
+    a, b = (graph.type(i).scale for i in node.inputs)
+    return quantize_multiplier(a * b / graph.type(node.outputs[0]).scale)
+
+
+class Mul(Op):
+    name = "mul"
+    onnx = {"Mul": import_mul, "Div": import_div}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        return broadcast_type(inputs)
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (clamp_array(xs[0] * xs[1], clamp_of(node)),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        y = graph.type(node.outputs[0])
+        a, b = (x.astype(np.int64) - graph.type(i).zero_point for x, i in zip(xs, node.inputs, strict=True))
+        product = mbqm(a * b, *multiplier(node, graph)) + y.zero_point
+        return (np.clip(product, *activation_range(*clamp_of(node), y.scale, y.zero_point)).astype(np.int8),)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        return keeps_batch(node, graph)

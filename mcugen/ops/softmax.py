@@ -1,0 +1,72 @@
+"""softmax along the last axis: x [..., depth] -> y [..., depth]. Attribute: beta, which multiplies x.
+
+Integer form: TFLM's SOFTMAX (mcugen.fixed.softmax_int8); the output has scale 1/256 and zero point -128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.fixed import softmax_int8, softmax_params
+from mcugen.ir import Array, Graph, Node, Quant, TensorType
+from mcugen.ops.op import Op
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+DEPTH_LIMIT = 4096  # the sum has 12 integer bits
+
+
+def import_softmax(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """ONNX Softmax: along one axis; before opset 13 over all axes from `axis` on, as one."""
+    x = n.inputs[0]
+    shape = ctx.shape(x)
+    rank = len(shape)
+    axis = ctx.axis(n, int(n.attr("axis", -1 if ctx.opset >= 13 else 1)), rank)
+    if ctx.opset < 13:
+        if axis == 0 and rank > 1 and shape[0] == 1:
+            axis = 1  # the same numbers, and the batch stays an axis
+        flat = ctx.reshape(n, x, (*shape[:axis], int(np.prod(shape[axis:]))))
+        return [ctx.reshape(n, _softmax(ctx, n, flat), shape)]
+    perm = (*(i for i in range(rank) if i != axis), axis)
+    y = _softmax(ctx, n, ctx.transpose(n, x, perm))
+    return [ctx.transpose(n, y, [perm.index(i) for i in range(rank)])]
+
+
+def _softmax(ctx: Importer, n: OnnxNode, x: str) -> str:
+    depth = ctx.shape(x)[-1]
+    if depth >= DEPTH_LIMIT:
+        ctx.unsupported(
+            n,
+            f"softmax over {depth} elements is not supported",
+            f"at most {DEPTH_LIMIT - 1} fit its arithmetic",
+        )
+    return ctx.emit(n, "softmax", [x], {"beta": 1.0})
+
+
+class Softmax(Op):
+    name = "softmax"
+    onnx = {"Softmax": import_softmax}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        if not inputs[0].shape:
+            raise ValueError("softmax of a scalar")
+        return (TensorType(inputs[0].shape),)
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        x = xs[0] * np.float32(node.attrs["beta"])
+        exps = np.exp(x - x.max(axis=-1, keepdims=True))
+        return (exps / exps.sum(axis=-1, keepdims=True),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        params = softmax_params(node.attrs["beta"], graph.type(node.inputs[0]).scale)
+        return (softmax_int8(xs[0], *params),)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        return len(graph.type(node.inputs[0]).shape) > 1
+
+    def fixed_quant(self, node: Node) -> Quant | None:
+        return Quant((1 / 256,), (-128,))
