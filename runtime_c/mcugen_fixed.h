@@ -65,12 +65,14 @@ static inline int32_t mcugen_mbqm(int32_t x, int32_t multiplier, int32_t shift)
     return mcugen_rdbpot(mcugen_rdhm(mcugen_shift_left(x, left), multiplier), right);
 }
 
-/* An accumulator to an output byte. -128 <= lo <= hi <= 127; the zero point is an int8 value too. */
+/* An accumulator to an output byte; a left shift saturates. -31 <= shift <= 31, -128 <= lo <= hi <= 127; the zero
+ * point is an int8 value too. */
 static inline int8_t mcugen_requantize(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point, int32_t lo,
                                        int32_t hi)
 {
     /* The bounds move, not the value: adding the zero point first could overflow. */
-    const int32_t scaled = mcugen_mbqm(acc, multiplier, shift);
+    const int32_t fitting = shift > 0 ? mcugen_saturating_shift_left(acc, shift) : acc;
+    const int32_t scaled = mcugen_mbqm(fitting, multiplier, shift > 0 ? 0 : shift);
     return (int8_t)(mcugen_clamp(scaled, lo - zero_point, hi - zero_point) + zero_point);
 }
 

@@ -1,0 +1,1 @@
+"""Calibration: samples of real input, and the ranges they give."""

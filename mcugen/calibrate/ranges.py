@@ -1,0 +1,104 @@
+"""Ranges of all activations from calibration data: min-max, or a percentile of all values seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mcugen.errors import Fault, ModelError, UsageError
+from mcugen.execute import run_samples
+from mcugen.ir import Array, Graph
+
+BINS = 8192  # of the percentile histogram
+Chunks = Iterable[dict[str, Array]]
+Progress = Callable[[Chunks, str], Chunks]
+
+
+def _minmax(chunks: Chunks) -> dict[str, tuple[float, float]]:
+    seen: dict[str, tuple[float, float]] = {}
+    for chunk in chunks:
+        for name, values in chunk.items():
+            lo, hi = float(values.min()), float(values.max())
+            old = seen.get(name, (lo, hi))
+            seen[name] = (min(lo, old[0]), max(hi, old[1]))
+    return seen
+
+
+def _percentile(
+    chunks: Chunks, limits: Mapping[str, tuple[float, float]], percentile: float
+) -> dict[str, tuple[float, float]]:
+    """The range that leaves (100 - percentile) % of all values outside, half on each side, to 1/BINS of min-max."""
+    counts = {name: np.zeros(BINS, np.int64) for name in limits}
+    for chunk in chunks:
+        for name, values in chunk.items():
+            lo, hi = limits[name]
+            if hi > lo:
+                counts[name] += np.histogram(values, BINS, (lo, hi))[0]
+    result = {}
+    for name, (lo, hi) in limits.items():
+        total = int(counts[name].sum())
+        if total == 0:
+            result[name] = (lo, hi)
+            continue
+        below = np.cumsum(counts[name])
+        cut = total * (100.0 - percentile) / 200.0
+        first = int(np.searchsorted(below, cut, side="right"))
+        last = int(np.searchsorted(below, total - cut, side="left"))
+        edges = np.linspace(lo, hi, BINS + 1)
+        result[name] = (float(edges[min(first, BINS - 1)]), float(edges[min(last, BINS - 1) + 1]))
+    return result
+
+
+def calibrate(
+    graph: Graph,
+    samples: Mapping[str, Array],
+    percentile: float | None = None,
+    progress: Progress = lambda chunks, title: chunks,
+) -> dict[str, tuple[float, float]]:
+    """(min, max) of every activation over samples {input: float32 [N, *shape without batch]}.
+
+    Raises ModelError if the model computes NaN or infinity on these samples.
+    """
+    with np.errstate(all="ignore"):
+        ranges = _minmax(progress(run_samples(graph, samples), "calibrating"))
+        broken = [n for n, bounds in ranges.items() if not np.isfinite(bounds).all()]
+        if broken:
+            raise ModelError(
+                f"{len(broken)} tensors become NaN or infinite on the calibration data",
+                [Fault(f'tensor "{n}"', "is not finite", "check the data's range and the weights") for n in broken[:8]],
+            )
+        if percentile is not None and percentile < 100.0:
+            ranges = _percentile(progress(run_samples(graph, samples), "percentiles"), ranges, percentile)
+    return ranges
+
+
+def read_ranges(path: Path, graph: Graph) -> dict[str, tuple[float, float]]:
+    """Stored ranges from a JSON file: a manifest of an earlier build, or {"ranges": {tensor: [min, max]}}.
+
+    Raises UsageError naming every activation of the graph without a usable range.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))["ranges"]
+        items = dict(stored)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"{path.name}: holds no ranges",
+            [Fault(path.name, f"{type(error).__name__}: {error}", "give the .json manifest of an earlier build")],
+        ) from None
+    faults, ranges = [], {}
+    for name, tensor in graph.tensors.items():
+        if tensor.data is not None:
+            continue
+        bounds = items.get(name)
+        numbers = isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds)
+        if not numbers or not np.isfinite(bounds).all() or bounds[0] > bounds[1]:
+            why = "has no range [min, max]" if bounds is None else f"has the range {bounds!r}"
+            faults.append(Fault(f'tensor "{name}"', why, "calibrate this model again"))
+        else:
+            ranges[name] = (float(bounds[0]), float(bounds[1]))
+    if faults:
+        raise UsageError(f"{path.name}: {len(faults)} ranges are missing or wrong", faults)
+    return ranges

@@ -1,0 +1,121 @@
+"""add and sub in plain C for every core, with broadcasting; in place over an operand of the output's size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.fixed import activation_range
+from mcugen.ir import Graph, Node
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, elementwise_access
+from mcugen.ops import OPS
+from mcugen.ops.add import LEFT_SHIFT, Add, multipliers
+from mcugen.ops.op import clamp_of
+
+MAX_AXES = 6  # of the loops, after merging
+
+
+def loops(shape: Sequence[int], a: Sequence[int], b: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(extent, step of a, step of b) of the nested loops over a broadcast output, outermost first.
+
+    Axes of extent 1 are left out, neighbours that both operands cross at a constant step are one. There is
+    always an innermost loop.
+    """
+    merged: list[tuple[int, int, int]] = []
+    step_a = step_b = 1
+    for extent, extent_a, extent_b in reversed(list(zip(shape, a, b, strict=True))):
+        if extent == 1:
+            continue
+        step = (step_a if extent_a > 1 else 0, step_b if extent_b > 1 else 0)
+        step_a, step_b = step_a * extent_a, step_b * extent_b
+        if merged:
+            inner, inner_a, inner_b = merged[-1]
+            if step == (inner_a * inner, inner_b * inner):
+                merged[-1] = (extent * inner, inner_a, inner_b)
+                continue
+        merged.append((extent, *step))
+    return merged[::-1] or [(1, 0, 0)]
+
+
+def node_loops(node: Node, graph: Graph) -> list[tuple[int, int, int]]:
+    """The loops of a binary node."""
+    return loops(graph.type(node.outputs[0]).shape, *(graph.type(i).shape for i in node.inputs))
+
+
+def broadcast_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields of a binary kernel's loops, offsets and clamp."""
+    (*outer, (length, a_step, b_step)) = node_loops(node, graph)
+    a, b = (graph.type(i) for i in node.inputs)
+    y = graph.type(node.outputs[0])
+    lo, hi = activation_range(*clamp_of(node), y.scale, y.zero_point)
+    filled = [(1, 0, 0)] * (MAX_AXES - 1 - len(outer)) + outer
+    extents, a_steps, b_steps = zip(*filled, strict=True)
+    return {
+        "rows": int(np.prod([extent for extent, _, _ in outer], dtype=np.int64)),
+        "length": length,
+        "a_step": a_step,
+        "b_step": b_step,
+        "outer": tuple(extents),
+        "a_outer": tuple(a_steps),
+        "b_outer": tuple(b_steps),
+        "a_offset": -a.zero_point,
+        "b_offset": -b.zero_point,
+        "y_offset": y.zero_point,
+        "lo": lo,
+        "hi": hi,
+    }
+
+
+def binary_access(node: Node, graph: Graph) -> tuple[Access | None, ...]:
+    """In place over an activation of the output's shape; a broadcast one is read again and again."""
+    shape = graph.type(node.outputs[0]).shape
+    return tuple(
+        elementwise_access(graph.type(i).elements)
+        if not graph.is_constant(i) and graph.type(i).shape == shape
+        else None
+        for i in node.inputs
+    )
+
+
+def reject_binary(node: Node, graph: Graph, bound: int, shift: int) -> str | None:
+    """Why a binary kernel cannot compute the node; `bound` of what is shifted left by `shift`."""
+    if len(node_loops(node, graph)) > MAX_AXES:
+        return f"broadcasting needs more than {MAX_AXES} nested loops"
+    if bound << max(shift, 0) >= 1 << 31:
+        return "the output's scale is so small beside the operands' that 32 bits do not hold the result"
+    return None
+
+
+def sum_bound(node: Node, graph: Graph) -> int:
+    """What |a + b| after rescaling cannot exceed: either is at most half of 255 << LEFT_SHIFT, rounded."""
+    return 2 * ((255 << LEFT_SHIFT) // 2 + 1)
+
+
+class AddPortable(Kernel):
+    name = "add_portable"
+    ops = ("add", "sub")
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        return reject_binary(node, graph, sum_bound(node, graph), multipliers(node, graph)[2][1])
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        return 60.0 * graph.type(node.outputs[0]).elements
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        return binary_access(node, graph)
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (f"|rescaled sum| <= {sum_bound(node, graph):,}, from the operands' type",)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        fields = broadcast_fields(node, graph)
+        for operand, (multiplier, shift) in zip(("a", "b", "y"), multipliers(node, graph), strict=True):
+            fields[f"{operand}_multiplier"] = multiplier
+            fields[f"{operand}_shift"] = shift
+        room = OPS[node.op]
+        assert isinstance(room, Add)
+        fields["b_sign"] = room.sign
+        return [Call(fields, node.inputs, node.outputs[0])]

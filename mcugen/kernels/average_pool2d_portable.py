@@ -1,0 +1,36 @@
+"""average_pool2d in plain C for every core: one output element at a time, no scratch, row range."""
+
+from __future__ import annotations
+
+import math
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
+from mcugen.kernels.max_pool2d_portable import pool_fields
+from mcugen.ops.average_pool2d import counted_area
+
+
+class AveragePool2DPortable(Kernel):
+    name = "average_pool2d_portable"
+    ops = ("average_pool2d",)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        return (8.0 * math.prod(node.attrs["kernel"]) + 50.0) * graph.type(node.outputs[0]).elements
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        return (window_row_access(node, graph, node.attrs["kernel"][0]),)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        top, bottom, left, right = counted_area(node, graph)
+        fields: dict[str, Value] = {
+            **pool_fields(node, graph),
+            "zero_point": graph.type(node.inputs[0]).zero_point,
+            "count_top": top,
+            "count_bottom": bottom,
+            "count_left": left,
+            "count_right": right,
+        }
+        rows = graph.type(node.outputs[0]).shape[1]
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]

@@ -1,0 +1,122 @@
+"""concat, slice, transpose and pad in plain C for every core: strided copies of up to 6 axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcugen.access import Access, Ints
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.ops.pad import fill_value
+
+AXES = 6  # as in the template
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Elements x[x_begin + sum i*x_stride] -> y[y_begin + sum i*y_stride], the last index fastest."""
+
+    input: str
+    size: tuple[int, ...]
+    x_stride: tuple[int, ...]
+    y_stride: tuple[int, ...]
+    x_begin: int = 0
+    y_begin: int = 0
+
+    def offsets(self, begin: int, stride: Sequence[int]) -> Ints:
+        """Where the elements lie in one of the two tensors, in the order of copying: int64 [elements]."""
+        grid = np.full((1,) * len(self.size), begin, np.int64)
+        for axis, (size, step) in enumerate(zip(self.size, stride, strict=True)):
+            index = np.arange(size, dtype=np.int64) * step
+            grid = grid + index.reshape((-1,) + (1,) * (len(self.size) - 1 - axis))
+        return np.asarray(grid.reshape(-1))
+
+
+def _strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Elements from one index to the next along each axis of a dense tensor."""
+    return tuple(int(np.prod(shape[i + 1 :], dtype=np.int64)) for i in range(len(shape)))
+
+
+def _merged(copy: Copy) -> Copy:
+    """The same copy with as few axes as possible; at least one."""
+    axes: list[tuple[int, int, int]] = []  # size, x stride, y stride
+    for size, xs, ys in zip(copy.size, copy.x_stride, copy.y_stride, strict=True):
+        if size == 1:
+            continue
+        if axes and axes[-1][1] == xs * size and axes[-1][2] == ys * size:
+            axes[-1] = (axes[-1][0] * size, xs, ys)
+        else:
+            axes.append((size, xs, ys))
+    sizes, x_strides, y_strides = zip(*(axes or [(1, 1, 1)]), strict=True)
+    return Copy(copy.input, sizes, x_strides, y_strides, copy.x_begin, copy.y_begin)
+
+
+def copies(node: Node, graph: Graph) -> Iterator[Copy]:
+    """One copy per input, in the order in which they run."""
+    x, y = graph.type(node.inputs[0]).shape, graph.type(node.outputs[0]).shape
+    x_stride, y_stride = _strides(x), _strides(y)
+    if node.op == "concat":
+        begin = 0
+        for name in node.inputs:
+            shape = graph.type(name).shape
+            yield _merged(Copy(name, shape, _strides(shape), y_stride, y_begin=begin))
+            begin += shape[node.attrs["axis"]] * y_stride[node.attrs["axis"]]
+    elif node.op == "transpose":
+        yield _merged(Copy(node.inputs[0], y, tuple(x_stride[p] for p in node.attrs["perm"]), y_stride))
+    elif node.op == "slice":
+        begin = sum(b * s for b, s in zip(node.attrs["begin"], x_stride, strict=True))
+        steps = tuple(t * s for t, s in zip(node.attrs["step"], x_stride, strict=True))
+        yield _merged(Copy(node.inputs[0], y, steps, y_stride, x_begin=begin))
+    else:
+        begin = sum(before * s for (before, _), s in zip(node.attrs["pads"], y_stride, strict=True))
+        yield _merged(Copy(node.inputs[0], x, x_stride, y_stride, y_begin=begin))
+
+
+class CopyPortable(Kernel):
+    name = "copy_portable"
+    ops = ("concat", "slice", "transpose", "pad")
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        most = max(len(copy.size) for copy in copies(node, graph))
+        return None if most <= AXES else f"{most} axes remain to be copied, at most {AXES} can be"
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        runs = sum(int(np.prod(copy.size[:-1])) for copy in copies(node, graph))
+        return 7.0 * graph.type(node.outputs[0]).elements + 30.0 * runs
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        """Element by element over all copies; copies of other inputs are steps that read nothing here."""
+        if node.op == "pad":  # the fill comes first
+            return (None,)
+        parts = list(copies(node, graph))
+        write = np.concatenate([part.offsets(part.y_begin, part.y_stride) for part in parts])
+        starts = np.cumsum([0, *(graph.type(part.input).elements for part in parts)])
+        accesses: list[Access | None] = []
+        for part, start in zip(parts, starts[:-1], strict=True):
+            read = part.offsets(part.x_begin, part.x_stride)
+            begin, end = np.zeros_like(write), np.zeros_like(write)
+            begin[start : start + read.size] = read
+            end[start : start + read.size] = read + 1
+            accesses.append(Access(begin, end, write, write + 1, atomic=True))
+        return tuple(accesses)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        pad = node.op == "pad"
+        result = []
+        for copy in copies(node, graph):
+            missing = AXES - len(copy.size)
+            fields: dict[str, Value] = {
+                "size": (1,) * missing + copy.size,
+                "x_stride": (0,) * missing + copy.x_stride,
+                "y_stride": (0,) * missing + copy.y_stride,
+                "x_begin": copy.x_begin,
+                "y_begin": copy.y_begin,
+                "fill_size": graph.type(node.outputs[0]).elements if pad else 0,
+                "fill": fill_value(node, graph) if pad else 0,
+            }
+            result.append(Call(fields, (copy.input,), node.outputs[0]))
+        return result

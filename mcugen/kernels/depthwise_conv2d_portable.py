@@ -1,0 +1,51 @@
+"""depthwise_conv2d in plain C for every core: one output element at a time, no scratch, row range."""
+
+from __future__ import annotations
+
+import math
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.conv2d_portable import accumulator_bound, requantization_fields
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
+
+
+class DepthwiseConv2DPortable(Kernel):
+    name = "depthwise_conv2d_portable"
+    ops = ("depthwise_conv2d",)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        y = graph.type(node.outputs[0])
+        return (10.0 * math.prod(graph.type(node.inputs[1]).shape[1:3]) + 60.0) * y.elements
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        return (window_row_access(node, graph, graph.type(node.inputs[1]).shape[1]), None, None)
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        _, h, w, c = graph.type(node.inputs[0]).shape
+        _, ho, wo, o = graph.type(node.outputs[0]).shape
+        _, kh, kw, _ = graph.type(node.inputs[1]).shape
+        top, left, _, _ = node.attrs["pads"]
+        (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
+        fields: dict[str, Value] = {
+            "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
+            **requantization_fields(node, graph, tables, layer),
+            "x_height": h,
+            "x_width": w,
+            "x_channels": c,
+            "y_width": wo,
+            "depth_multiplier": o // c,
+            "kernel_height": kh,
+            "kernel_width": kw,
+            "stride_h": sh,
+            "stride_w": sw,
+            "dilation_h": dh,
+            "dilation_w": dw,
+            "pad_top": top,
+            "pad_left": left,
+        }
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=ho)]

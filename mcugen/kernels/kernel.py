@@ -1,0 +1,127 @@
+"""What a kernel room offers: one way of computing one or several operators in C on some cores.
+
+A kernel is a file here, a template of the same name in templates/kernels/, and a test of the same name. Its C
+function takes a `const` descriptor of type `<kernel>_t`, then its inputs, then its output, then, where it
+computes rows, the range of output rows:
+
+    static void conv2d_portable(const conv2d_portable_t *d, const int8_t *x, int8_t *y,
+                                int32_t row_begin, int32_t row_end);
+
+x and y point to row 0 of the tensors. Inputs and outputs may overlap as `access` declares: no `restrict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from mcugen.access import Access, Direction
+from mcugen.boards import Board
+from mcugen.ir import Array, Graph, Node
+
+C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "uint32": "uint32_t"}
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A constant array of the generated library, by its C name without the library's prefix."""
+
+    name: str
+
+
+Value = int | tuple[int, ...] | TableRef
+
+
+@dataclass
+class Tables:
+    """Constant arrays of one library; equal arrays of one type are stored once."""
+
+    arrays: dict[str, Array] = field(default_factory=dict)
+    _known: dict[tuple[str, bytes], str] = field(default_factory=dict)
+
+    def add(self, name: str, array: Array) -> TableRef:
+        """Store a one-dimensional view of `array` (dtype one of C_TYPES) under `name`, or find its equal."""
+        flat = np.ascontiguousarray(array).reshape(-1)
+        assert flat.dtype.name in C_TYPES, flat.dtype
+        key = (flat.dtype.name, flat.tobytes())
+        if key not in self._known:
+            unique = name
+            while unique in self.arrays:
+                unique += "_"
+            self._known[key] = unique
+            self.arrays[unique] = flat
+        return TableRef(self._known[key])
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the kernel's function: descriptor fields, operands by tensor name, number of output rows."""
+
+    fields: Mapping[str, Value]
+    inputs: tuple[str, ...]
+    output: str
+    rows: int | None = None
+
+
+class Kernel:
+    """Base class of all kernels."""
+
+    name: ClassVar[str]
+    ops: ClassVar[tuple[str, ...]]
+    row_block: ClassVar[int] = 1  # output rows are computed in multiples of this
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        """Why this kernel cannot run the node on the board; None if it can."""
+        return None
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        """Estimated cycles of one inference, for the choice between kernels."""
+        raise NotImplementedError(self.name)
+
+    def scratch(self, node: Node, graph: Graph) -> int:
+        """Bytes of arena that live during this layer only."""
+        return 0
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        """For each of node.inputs how it is read while the output is written; None: must not overlap."""
+        return (None,) * len(node.inputs)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        """The layer's calls. `layer` prefixes the names of its tables. Operands that are constants of the graph are
+        named in Call.inputs too: they are stored by the renderer."""
+        raise NotImplementedError(self.name)
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        """Lines for the layer's comment: proved bounds and what the kernel's arithmetic relies on."""
+        return ()
+
+
+def row_access(in_rows: int, in_row: int, out_rows: int, out_row: int, lo: Array, hi: Array) -> Access:
+    """Access of a kernel that computes output row r from input rows lo[r] <= i < hi[r], in any order inside a row.
+
+    in_row and out_row are bytes per row; lo and hi may reach beyond the input and are clipped to it.
+    """
+    r = np.arange(out_rows, dtype=np.int64)
+    begin = np.clip(lo, 0, in_rows) * in_row
+    end = np.maximum(np.clip(hi, 0, in_rows) * in_row, begin)
+    both = (Direction.ASCENDING, Direction.DESCENDING)
+    return Access(begin, end, r * out_row, (r + 1) * out_row, atomic=False, directions=both)
+
+
+def window_row_access(node: Node, graph: Graph, kernel_rows: int) -> Access:
+    """Row access of a sliding-window operator on NHWC tensors with strides, dilations and pads attributes."""
+    x, y = graph.type(node.inputs[0]), graph.type(node.outputs[0])
+    _, h, w, c = x.shape
+    _, ho, wo, co = y.shape
+    lo = np.arange(ho, dtype=np.int64) * node.attrs["strides"][0] - node.attrs["pads"][0]
+    dilation = node.attrs.get("dilations", (1, 1))[0]
+    return row_access(h, w * c, ho, wo * co, lo, lo + (kernel_rows - 1) * dilation + 1)
+
+
+def elementwise_access(elements: int) -> Access:
+    """Access of a kernel that reads element i and then writes element i, ascending: works in place."""
+    i = np.arange(elements, dtype=np.int64)
+    return Access(i, i + 1, i, i + 1, atomic=True)

@@ -1,0 +1,50 @@
+"""max_pool2d in plain C for every core: one output element at a time, no scratch, row range."""
+
+from __future__ import annotations
+
+import math
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
+from mcugen.ops.conv2d import output_range
+
+
+def pool_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields that every pooling kernel has: geometry and clamp."""
+    _, h, w, c = graph.type(node.inputs[0]).shape
+    top, left, _, _ = node.attrs["pads"]
+    (kh, kw), (sh, sw), (dh, dw) = (node.attrs[name] for name in ("kernel", "strides", "dilations"))
+    lo, hi = output_range(node, graph)
+    return {
+        "lo": lo,
+        "hi": hi,
+        "x_height": h,
+        "x_width": w,
+        "channels": c,
+        "y_width": graph.type(node.outputs[0]).shape[2],
+        "kernel_height": kh,
+        "kernel_width": kw,
+        "stride_h": sh,
+        "stride_w": sw,
+        "dilation_h": dh,
+        "dilation_w": dw,
+        "pad_top": top,
+        "pad_left": left,
+    }
+
+
+class MaxPool2DPortable(Kernel):
+    name = "max_pool2d_portable"
+    ops = ("max_pool2d",)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        return (9.0 * math.prod(node.attrs["kernel"]) + 20.0) * graph.type(node.outputs[0]).elements
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        return (window_row_access(node, graph, node.attrs["kernel"][0]),)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        rows = graph.type(node.outputs[0]).shape[1]
+        return [Call(pool_fields(node, graph), (node.inputs[0],), node.outputs[0], rows=rows)]

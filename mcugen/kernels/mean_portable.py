@@ -1,0 +1,45 @@
+"""mean in plain C for every core: one output element at a time, no scratch, works in place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.ops.mean import mean_multiplier, outer_reduced_inner
+
+
+class MeanPortable(Kernel):
+    name = "mean_portable"
+    ops = ("mean",)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        return 5.0 * graph.type(node.inputs[0]).elements + 60.0 * graph.type(node.outputs[0]).elements
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        outer, reduced, inner = outer_reduced_inner(node, graph)
+        t = np.arange(outer * inner, dtype=np.int64)
+        begin = t // inner * (reduced * inner) + t % inner
+        return (Access(begin, begin + (reduced - 1) * inner + 1, t, t + 1, atomic=True),)
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        zero_point = graph.type(node.inputs[0]).zero_point
+        bound = outer_reduced_inner(node, graph)[1] * max(127 - zero_point, 128 + zero_point)
+        return (f"|accumulator| <= {bound:,}",)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        outer, reduced, inner = outer_reduced_inner(node, graph)
+        multiplier, shift = mean_multiplier(node, graph)
+        fields: dict[str, Value] = {
+            "outer": outer,
+            "reduced": reduced,
+            "inner": inner,
+            "x_zero_point": graph.type(node.inputs[0]).zero_point,
+            "y_zero_point": graph.type(node.outputs[0]).zero_point,
+            "multiplier": multiplier,
+            "left_shift": max(shift, 0),
+            "right_shift": max(-shift, 0),
+        }
+        return [Call(fields, (node.inputs[0],), node.outputs[0])]

@@ -1,0 +1,150 @@
+"""<name>.json: everything a tool wants to know about a generated library."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mcugen import __version__
+from mcugen.errors import Fault, UsageError
+from mcugen.ir import Graph
+from mcugen.kernels.kernel import Tables
+from mcugen.ops import OPS
+from mcugen.render import Library
+from mcugen.select import ALIASES, Layer
+
+SCHEMA = 1
+
+
+def user_shape(shape: tuple[int, ...]) -> list[int]:
+    """A shape as users meet it: without the first axis if that is the batch (1)."""
+    return list(shape[1:]) if shape[:1] == (1,) else list(shape)
+
+
+def _port(graph: Graph, name: str) -> dict[str, Any]:
+    tensor = graph.tensors[name]
+    return {
+        "name": tensor.source or name,
+        "shape": user_shape(tensor.shape),
+        "dtype": tensor.type.dtype.value,
+        "scale": tensor.type.scale,
+        "zero_point": tensor.type.zero_point,
+        "bytes": tensor.type.bytes,
+    }
+
+
+def _source(graph: Graph, name: str) -> dict[str, Any]:
+    tensor = graph.tensors[name]
+    source: dict[str, Any] = {"tensor": tensor.source}
+    if tensor.channels:
+        c = tensor.channels
+        source |= {
+            "channels": c.total,
+            "kept": list(c.kept),
+            "constant": [{"channel": i, "value": v} for i, v in c.constant],
+            "dead": list(c.dead),
+        }
+    return source
+
+
+def _layer(library: Library, layer: Layer) -> dict[str, Any]:
+    graph, node = library.graph, layer.node
+    output = node.outputs[0]
+    ttype = graph.type(output)
+    return {
+        "index": layer.index,
+        "name": node.name,
+        "op": node.op,
+        "kernel": layer.kernel.name,
+        "origin": node.origin,
+        "fused": list(node.fused),
+        "source": _source(graph, output),
+        "macs": OPS[node.op].macs(node, graph),
+        "weight_bytes": sum(graph.type(i).bytes for i in node.inputs if graph.is_constant(i)),
+        "output": {
+            "tensor": output,
+            "buffer": library.storage.buffer_of[output],
+            "offset": library.storage.offset(output),
+            "shape": user_shape(ttype.shape),
+            "dtype": ttype.dtype.value,
+            "scale": ttype.scale,
+            "zero_point": ttype.zero_point,
+            "bytes": ttype.bytes,
+        },
+    }
+
+
+def describe(
+    library: Library,
+    tables: Tables,
+    files: Mapping[str, bytes],
+    float_graph: Graph,
+    ranges: Mapping[str, tuple[float, float]],
+    notes: list[str],
+) -> dict[str, Any]:
+    """The manifest as plain data."""
+    graph, storage, board = library.graph, library.storage, library.board
+    constants = [t for t in graph.tensors.values() if t.data is not None]
+    aliases = [n for n in graph.nodes if n.op in ALIASES]
+    return {
+        "schema": SCHEMA,
+        "mcugen": __version__,
+        "name": library.name,
+        "command": library.command,
+        "model": {"file": library.model_file, "sha256": library.model_sha256, "format": "onnx"},
+        "target": {"board": board.name, "cpu": board.cpu, "flags": list(board.flags)},
+        "inputs": [_port(graph, n) for n in graph.inputs],
+        "outputs": [_port(graph, n) for n in graph.outputs],
+        "memory": {
+            "arena": storage.arena,
+            "arena_lower_bound": storage.plan.lower_bound,
+            "weights": sum(a.nbytes for a in tables.arrays.values()),
+            "state": 0,
+        },
+        "macs": library.macs,
+        "float_bytes": sum(t.type.bytes for t in float_graph.tensors.values() if t.data is not None),
+        "int8_bytes": sum(t.type.bytes for t in constants),
+        "layers": [_layer(library, layer) for layer in library.layers],
+        "aliases": [{"origin": n.origin, "input": n.inputs[0], "output": n.outputs[0]} for n in aliases],
+        "buffers": [
+            {
+                "name": b.name,
+                "size": b.size,
+                "offset": storage.plan.offsets[b.name],
+                "first": b.first,
+                "last": b.last,
+            }
+            for b in storage.buffers
+        ],
+        "ranges": {name: list(ranges[name]) for name in sorted(ranges)},
+        "notes": notes,
+        "files": [
+            {"path": path, "sha256": hashlib.sha256(data).hexdigest()} for path, data in sorted(files.items())
+        ],
+    }
+
+
+def manifest_path(folder: Path) -> Path:
+    """The manifest in a generated folder. Raises UsageError if the folder is none."""
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(document, dict) and "mcugen" in document and document.get("name") == path.stem:
+            return path
+    why = "holds no library of mcugen" if folder.is_dir() else "is not a folder"
+    raise UsageError(f"{folder}: {why}", [Fault(str(folder), why, "give the folder that `mcugen build` wrote")])
+
+
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a generated folder. Raises UsageError if it is none, or of another schema."""
+    path = manifest_path(folder)
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if document.get("schema") != SCHEMA:
+        why = f"schema {document.get('schema')}, this version of mcugen reads {SCHEMA}"
+        raise UsageError(f"{path.name}: {why}", [Fault(path.name, why, "build the library again")])
+    return document

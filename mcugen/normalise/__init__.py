@@ -1,0 +1,23 @@
+"""From the file's graph to the graph that is quantized: channels last, folded, fused, nothing unused."""
+
+from __future__ import annotations
+
+from mcugen.check import check_graph
+from mcugen.ir import Graph
+from mcugen.normalise.fold_affine import fold_affine
+from mcugen.normalise.fuse_clamp import fuse_clamp
+from mcugen.normalise.fuse_pad import fuse_pad
+from mcugen.normalise.layout import settle_layout
+from mcugen.normalise.merge_reshapes import merge_reshapes
+from mcugen.normalise.unary_chains import fuse_unary
+from mcugen.rewrite import live
+
+PASSES = (settle_layout, merge_reshapes, fold_affine, fuse_clamp, fuse_unary, fuse_clamp, fuse_pad, merge_reshapes)
+
+
+def normalise(graph: Graph) -> Graph:
+    """The normalised float graph; same inputs and outputs, same function up to float rounding."""
+    graph = check_graph(live(graph), "import")
+    for graph_pass in PASSES:
+        graph = check_graph(graph_pass(graph), graph_pass.__name__)
+    return graph

@@ -1,0 +1,287 @@
+"""Settle layouts: transposes and reshapes are carried along as views and made real only where nothing else helps.
+
+One walk in execution order. Every activation of the old graph is a View of a tensor of the new graph,
+`reshape(transpose(base, perm), shape)`. Element-wise operators work on the base, axis-wise operators on
+permuted axes, a dense layer permutes its weights; convolutions and pooling ask for exactly their layout, which
+their import's transposes have made the base's own. What is left over at an output is materialised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mcugen.ir import Graph, Node, Tensor, TensorType
+from mcugen.ops import OPS
+from mcugen.rewrite import live
+
+
+@dataclass(frozen=True)
+class View:
+    """reshape(transpose(base, perm), shape); perm is the identity if it leaves the order of bytes as it is."""
+
+    base: str
+    perm: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def _keeps_order(shape: Sequence[int], perm: Sequence[int]) -> bool:
+    """Whether a transpose moves only axes of size 1."""
+    moved = [p for p in perm if shape[p] != 1]
+    return moved == sorted(moved)
+
+
+def _identity(rank: int) -> tuple[int, ...]:
+    return tuple(range(rank))
+
+
+class Layout:
+    """State of the walk: the new graph so far, and the view that stands for each old tensor."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: list[Node] = []
+        self.tensors: dict[str, Tensor] = {
+            n: t for n, t in graph.tensors.items() if t.data is not None or n in graph.inputs
+        }
+        self.views = {n: View(n, _identity(len(t.shape)), t.shape) for n, t in self.tensors.items()}
+        self.made: dict[View, str] = {}
+
+    def shape(self, base: str) -> tuple[int, ...]:
+        return self.tensors[base].shape
+
+    def view(self, base: str, perm: Sequence[int], shape: Sequence[int]) -> View:
+        if _keeps_order(self.shape(base), perm):
+            perm = _identity(len(perm))
+        return View(base, tuple(perm), tuple(shape))
+
+    def emit(self, node: Node, source: str) -> str:
+        """Append a node with one output; its name is made unique."""
+        name = wanted = node.outputs[0]
+        count = 1
+        while name in self.tensors:
+            name, count = f"{wanted}.{count}", count + 1
+        node = replace(node, name=name, outputs=(name,))
+        (ttype,) = OPS[node.op].infer(node, [self.tensors[i].type for i in node.inputs])
+        self.tensors[name] = Tensor(name, ttype, source=source)
+        self.nodes.append(node)
+        return name
+
+    def materialise(self, view: View, wanted: str = "") -> str:
+        """The name of a tensor that holds the view's elements in the view's shape and order."""
+        if view in self.made:
+            return self.made[view]
+        name, source = view.base, self.tensors[view.base].source
+        if view.perm != _identity(len(view.perm)):
+            name = self.emit(
+                Node("", "transpose", (name,), (wanted or f"{name}/transpose",), {"perm": view.perm}, "layout"),
+                source,
+            )
+        if self.shape(name) != view.shape:
+            name = self.emit(
+                Node("", "reshape", (name,), (wanted or f"{name}/reshape",), {"shape": view.shape}, "layout"),
+                source,
+            )
+        self.made[view] = name
+        return name
+
+    def rebased(self, view: View) -> View | None:
+        """An equal view without a reshape; a reshape that only adds or drops axes of size 1 moves to the base."""
+        base_shape = self.shape(view.base)
+        turned = tuple(base_shape[p] for p in view.perm)
+        if turned == view.shape:
+            return view
+        if [d for d in turned if d != 1] != [d for d in view.shape if d != 1]:
+            return None
+        # axes of the view that are not 1, as ranks in the base's order; axes of size 1 stay beside their neighbour
+        big = [p for p in view.perm if base_shape[p] != 1]
+        order = {axis: rank for rank, axis in enumerate(sorted(big))}
+        ranks = iter([order[p] for p in big])
+        keys: list[tuple[float, int]] = []
+        last = -1.0
+        for axis, size in enumerate(view.shape):
+            if size != 1:
+                last = float(next(ranks))
+                keys.append((last, axis))
+            else:
+                keys.append((-1.0 if axis == 0 else last + 0.5, axis))
+        places = sorted(range(len(keys)), key=lambda i: keys[i])
+        base = self.materialise(View(view.base, _identity(len(base_shape)), tuple(view.shape[i] for i in places)))
+        perm = tuple(places.index(axis) for axis in range(len(view.shape)))
+        return View(base, perm, view.shape)
+
+
+Handler = Callable[[Layout, Node], View | None]
+
+
+def _transpose(walk: Layout, node: Node) -> View | None:
+    x = walk.views[node.inputs[0]]
+    perm = node.attrs["perm"]
+    shape = tuple(x.shape[p] for p in perm)
+    rebased = walk.rebased(x)
+    if rebased is None:
+        base = walk.materialise(x)
+        return walk.view(base, perm, shape)
+    return walk.view(rebased.base, tuple(rebased.perm[p] for p in perm), shape)
+
+
+def _reshape(walk: Layout, node: Node) -> View | None:
+    x = walk.views[node.inputs[0]]
+    shape = walk.graph.type(node.outputs[0]).shape
+    return View(x.base, x.perm, shape)
+
+
+def _unary(walk: Layout, node: Node) -> View | None:
+    x = walk.views[node.inputs[0]]
+    base = walk.emit(replace(node, inputs=(x.base,)), walk.graph.tensors[node.outputs[0]].source)
+    return View(base, x.perm, x.shape)
+
+
+def _aligned(walk: Layout, node: Node) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
+    """Inputs of an operator brought to one permutation: new names and the permutation that all share."""
+    rank = len(walk.graph.type(node.outputs[0]).shape)
+    active = [i for i in node.inputs if not walk.graph.is_constant(i)]
+    views = {i: walk.rebased(walk.views[i]) for i in active}
+    if any(v is None or len(v.perm) != rank for v in views.values()):
+        return None
+    known = {i: v for i, v in views.items() if v is not None}
+    turned = [v.perm for v in known.values() if v.perm != _identity(rank)]
+    if not turned:
+        return None
+    perm = max(dict.fromkeys(turned), key=turned.count)
+    inverse = tuple(int(i) for i in np.argsort(perm))
+    names: dict[str, str] = {}
+    for name in dict.fromkeys(node.inputs):
+        if name in known:
+            v = known[name]
+            if v.perm == perm:
+                names[name] = v.base
+            else:
+                turn = tuple(v.perm[p] for p in inverse)
+                names[name] = walk.materialise(walk.view(v.base, turn, tuple(v.shape[p] for p in inverse)))
+        else:
+            data = walk.graph.constant(name)
+            full = data.reshape((1,) * (rank - data.ndim) + data.shape)
+            moved = np.ascontiguousarray(full.transpose(inverse))
+            fresh = f"{name}/layout{len(walk.tensors)}"
+            walk.tensors[fresh] = Tensor(fresh, TensorType(moved.shape, walk.graph.type(name).dtype), moved)
+            names[name] = fresh
+    return tuple(names[i] for i in node.inputs), perm
+
+
+def _axes(change: Callable[[Node, tuple[int, ...]], Node | None]) -> Handler:
+    """A handler for operators whose attributes name axes: `change` rewrites them for permuted operands."""
+
+    def handler(walk: Layout, node: Node) -> View | None:
+        rank = len(walk.graph.type(node.outputs[0]).shape)
+        if any(len(walk.graph.type(i).shape) > rank for i in node.inputs):
+            return None
+        views = [walk.views[i] for i in node.inputs if not walk.graph.is_constant(i)]
+        if all(v.perm == _identity(len(v.perm)) for v in views):
+            return None
+        probe = _aligned(walk, node)
+        if probe is None:
+            return None
+        inputs, perm = probe
+        changed = change(node, perm)
+        if changed is None:
+            return None
+        out = walk.graph.tensors[node.outputs[0]]
+        base = walk.emit(replace(changed, inputs=inputs), out.source)
+        return walk.view(base, perm, out.shape)
+
+    return handler
+
+
+def _per_axis(*names: str) -> Callable[[Node, tuple[int, ...]], Node]:
+    """Attributes that are tuples with one entry per axis."""
+
+    def change(node: Node, perm: tuple[int, ...]) -> Node:
+        inverse = np.argsort(perm)
+        return node.with_attrs(**{n: tuple(node.attrs[n][i] for i in inverse) for n in names})
+
+    return change
+
+
+def _softmax(node: Node, perm: tuple[int, ...]) -> Node | None:
+    return node if perm[-1] == len(perm) - 1 else None
+
+
+def _mean(walk: Layout, node: Node) -> View | None:
+    x = walk.rebased(walk.views[node.inputs[0]])
+    if x is None or x.perm == _identity(len(x.perm)):
+        return None
+    axes = sorted(x.perm[a] for a in node.attrs["axes"])
+    shape = walk.shape(x.base)
+    inside = [a for a in range(axes[0], axes[-1] + 1) if shape[a] != 1] if axes else []
+    if any(a not in axes for a in inside):
+        return None  # the kernel reduces neighbouring axes
+    out = walk.graph.tensors[node.outputs[0]]
+    base = walk.emit(replace(node.with_attrs(axes=tuple(axes)), inputs=(x.base,)), out.source)
+    if node.attrs["keepdims"]:
+        return walk.view(base, x.perm, out.shape)
+    left = [p for p in x.perm if p not in axes]
+    perm = tuple(sorted(left).index(p) for p in left)
+    return walk.view(base, perm, out.shape)
+
+
+def _fully_connected(walk: Layout, node: Node) -> View | None:
+    """A dense layer behind a flattened, permuted tensor reads it in its own order, with permuted weights."""
+    x = walk.views[node.inputs[0]]
+    if x.perm == _identity(len(x.perm)) or math.prod(x.shape[:-1]) != 1:
+        return None
+    weights = walk.graph.tensors[node.inputs[1]]
+    if weights.data is None or weights.data.shape[1] != x.shape[-1]:
+        return None
+    order = np.arange(x.shape[-1]).reshape(walk.shape(x.base)).transpose(x.perm).reshape(-1)
+    moved = np.empty_like(weights.data)
+    moved[:, order] = weights.data
+    name = f"{weights.name}/layout{len(walk.tensors)}"
+    walk.tensors[name] = Tensor(name, weights.type, moved, weights.source)
+    flat = walk.materialise(View(x.base, _identity(len(walk.shape(x.base))), x.shape))
+    out = walk.graph.tensors[node.outputs[0]]
+    base = walk.emit(replace(node, inputs=(flat, name, *node.inputs[2:])), out.source)
+    return View(base, _identity(len(out.shape)), out.shape)
+
+
+def _concat_axis(node: Node, perm: tuple[int, ...]) -> Node:
+    return node.with_attrs(axis=perm[node.attrs["axis"]])
+
+
+HANDLERS: dict[str, Handler] = {
+    "transpose": _transpose,
+    "reshape": _reshape,
+    "unary": _unary,
+    "requantize": _unary,
+    "add": _axes(lambda node, perm: node),
+    "sub": _axes(lambda node, perm: node),
+    "mul": _axes(lambda node, perm: node),
+    "softmax": _axes(_softmax),
+    "concat": _axes(_concat_axis),
+    "pad": _axes(_per_axis("pads")),
+    "slice": _axes(_per_axis("begin", "step", "size")),
+    "mean": _mean,
+    "fully_connected": _fully_connected,
+}
+
+
+def settle_layout(graph: Graph) -> Graph:
+    """The graph with as few transposes as the walk can do with; inputs and outputs keep shape and order."""
+    walk = Layout(graph)
+    for node in graph.nodes:
+        handler = HANDLERS.get(node.op)
+        view = handler(walk, node) if handler else None
+        out = graph.tensors[node.outputs[0]]
+        if view is None:
+            inputs = tuple(
+                i if graph.is_constant(i) else walk.materialise(walk.views[i]) for i in node.inputs
+            )
+            base = walk.emit(replace(node, inputs=inputs), out.source)
+            view = View(base, _identity(len(out.shape)), out.shape)
+        walk.views[node.outputs[0]] = view
+    outputs = tuple(walk.materialise(walk.views[o], wanted=f"{o}/output") for o in graph.outputs)
+    result = replace(graph, outputs=outputs, nodes=tuple(walk.nodes), tensors=walk.tensors)
+    return live(result)

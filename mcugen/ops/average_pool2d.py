@@ -1,0 +1,84 @@
+"""average_pool2d: x [N, H, W, C] -> [N, Ho, Wo, C], the mean under a window; same quantization in and out.
+
+Attributes: kernel (h, w), strides, dilations, pads (top, left, bottom, right), count_include_pad,
+counted_pads (as pads, by default the same), clamp (lo, hi). The divisor counts the cells inside the image
+and, with count_include_pad, also the padding of counted_pads (real 0, the zero point); pads may be larger
+where ceil_mode needs it, and such cells count for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ops.conv2d import output_range, window_patches
+from mcugen.ops.max_pool2d import infer_pool, pool_window, taps_inside
+from mcugen.ops.op import Op, clamp_array, clamp_of
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+
+def import_average_pool(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    window = pool_window(ctx, n)
+    attrs = dict(
+        kernel=window.kernel,
+        strides=window.strides,
+        dilations=window.dilations,
+        pads=window.pads,
+        count_include_pad=bool(n.attr("count_include_pad", 0)),
+        counted_pads=window.declared_pads,
+    )
+    x = n.inputs[0]
+    y = ctx.emit(n, "average_pool2d", [ctx.to_channels_last(n, x)], attrs)
+    return [ctx.from_channels_last(n, y, rank=len(ctx.shape(x)))]
+
+
+def counted_area(node: Node, graph: Graph) -> tuple[int, int, int, int]:
+    """First and one past the last row, then column, of the input's coordinates whose cells count."""
+    _, h, w, _ = graph.type(node.inputs[0]).shape
+    if not node.attrs["count_include_pad"]:
+        return 0, h, 0, w
+    top, left, bottom, right = node.attrs.get("counted_pads", node.attrs["pads"])
+    return -top, h + bottom, -left, w + right
+
+
+def cells(node: Node, graph: Graph, area: tuple[int, int, int, int]) -> Array:
+    """Cells of each window inside an area (rows begin, end, columns begin, end): int64 [Ho, Wo, 1]."""
+    _, ho, wo, _ = graph.type(node.outputs[0]).shape
+    (kh, kw), (sh, sw) = node.attrs["kernel"], node.attrs["strides"]
+    (dh, dw), (top, left, _, _) = node.attrs["dilations"], node.attrs["pads"]
+    rows = taps_inside(area[0], area[1], ho, kh, sh, dh, top)
+    columns = taps_inside(area[2], area[3], wo, kw, sw, dw, left)
+    return np.asarray(rows[:, np.newaxis, np.newaxis] * columns[:, np.newaxis])
+
+
+class AveragePool2D(Op):
+    name = "average_pool2d"
+    onnx = {"AveragePool": import_average_pool}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        return (infer_pool(node, inputs[0]),)
+
+    def same_quant(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (node.inputs[0], node.outputs[0])
+
+    def _sum(self, node: Node, graph: Graph, x: Array) -> Array:
+        _, ho, wo, _ = graph.type(node.outputs[0]).shape
+        return np.asarray(window_patches(x, node, node.attrs["kernel"], (ho, wo), 0).sum(axis=(3, 4)))
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        divisor = cells(node, graph, counted_area(node, graph)).astype(np.float32)
+        return (clamp_array(self._sum(node, graph, xs[0]) / divisor, clamp_of(node)),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        x = graph.type(node.inputs[0])
+        lo, hi = output_range(node, graph)
+        divisor = cells(node, graph, counted_area(node, graph))
+        inside = cells(node, graph, (0, x.shape[1], 0, x.shape[2]))
+        acc = self._sum(node, graph, xs[0].astype(np.int64)) + (divisor - inside) * x.zero_point
+        rounded = np.sign(acc) * ((np.abs(acc) + divisor // 2) // divisor)
+        return (np.clip(rounded, lo, hi).astype(np.int8),)

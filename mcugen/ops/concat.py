@@ -1,0 +1,70 @@
+"""concat: inputs one behind the other along `axis` (not negative); same quantization in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ops.op import Op, quantize_array
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+
+def import_concat(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """ONNX Concat; empty inputs add nothing, constants become float32 tensors."""
+    inputs = [
+        name if ctx.value(name) is None else ctx.add(n, ctx.constant_input(n, i, "constant inputs"))
+        for i, name in enumerate(n.inputs)
+        if 0 not in ctx.shape(name)
+    ]
+    if not inputs or n.attr("axis") is None:
+        ctx.invalid(n, "nothing to concatenate, or no axis")
+    axis = ctx.axis(n, int(n.attr("axis")), len(ctx.shape(inputs[0])))
+    return [inputs[0] if len(inputs) == 1 else ctx.emit(n, "concat", inputs, {"axis": axis})]
+
+
+class Concat(Op):
+    name = "concat"
+    onnx = {"Concat": import_concat}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        axis, first = node.attrs["axis"], inputs[0].shape
+        rest = {(*t.shape[:axis], *t.shape[axis + 1 :]) for t in inputs}
+        if not 0 <= axis < len(first) or len(rest) != 1 or len({len(t.shape) for t in inputs}) != 1:
+            shapes = ", ".join(str(list(t.shape)) for t in inputs)
+            raise ValueError(f"{shapes} do not fit together along axis {axis}")
+        total = sum(t.shape[axis] for t in inputs)
+        return (TensorType((*first[:axis], total, *first[axis + 1 :])),)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        return bool(node.attrs["axis"] != 0)
+
+    def same_quant(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (*(i for i in node.inputs if not graph.is_constant(i)), *node.outputs)
+
+    def _join(self, node: Node, graph: Graph, xs: Sequence[Array]) -> Array:
+        if node.attrs["axis"] != 0:  # constants hold one sample
+            samples = max(x.shape[0] for x in xs)
+            xs = [np.broadcast_to(x, (samples, *x.shape[1:])) if x.shape[0] == 1 else x for x in xs]
+        return np.concatenate(xs, axis=node.attrs["axis"])
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self._join(node, graph, xs),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self._join(node, graph, xs),)
+
+    def quantize(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+    ) -> tuple[Node, dict[str, Tensor]]:
+        quant = quants[node.outputs[0]]
+        constants = {}
+        for name in node.inputs:
+            if graph.is_constant(name):
+                data = quantize_array(graph.constant(name), quant)
+                constants[name] = Tensor(name, TensorType(data.shape, DType.INT8, quant), data)
+        return node, constants

@@ -1,0 +1,166 @@
+"""conv2d: x [N, H, W, C], weights [O, kh, kw, C/groups], bias [O] -> [N, Ho, Wo, O].
+
+Attributes: strides (h, w), dilations (h, w), pads (top, left, bottom, right), groups, clamp (lo, hi).
+Integer form: semantics.md, CONV_2D. 1-D convolutions are imported with W = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.fixed import INT32_MAX, activation_range, mbqm, quantize_multiplier
+from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ops.op import Op, clamp_array, clamp_of, quantize_weights, window_extent
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+RATIO_LIMIT = 2.0**30  # of s_in * s_w / s_out: from 2^9 on, one more in the accumulator fills the whole range
+
+
+def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """ONNX Conv, 1-D and 2-D, as a channels-last convolution between two transposes."""
+    weights = ctx.constant_input(n, 1, "weights")
+    spatial = weights.ndim - 2
+    if spatial not in (1, 2):
+        ctx.unsupported(n, f"{spatial}-D convolution is not supported", "use 1-D or 2-D convolutions")
+    x = n.inputs[0]
+    channels, groups = ctx.shape(x)[1], int(n.attr("group", 1))
+    if groups < 1 or weights.shape[0] % groups or channels != weights.shape[1] * groups:
+        ctx.invalid(
+            n, f"{channels} input channels do not fit weights {list(weights.shape)} in {groups} groups"
+        )
+    bias = ctx.constant_input(n, 2, "bias") if n.has_input(2) else np.zeros(weights.shape[0], np.float32)
+    if bias.shape != weights.shape[:1]:
+        ctx.invalid(n, f"bias {list(bias.shape)} does not fit {weights.shape[0]} output channels")
+    window = ctx.window(n, ctx.shape(x)[2:], weights.shape[2:])
+    if spatial == 1:
+        weights = weights[:, :, :, None]
+    attrs = dict(strides=window.strides, dilations=window.dilations, pads=window.pads)
+    nhwc = ctx.to_channels_last(n, x)
+    if weights.shape[1] == 1 and groups == channels and channels > 1:
+        kernel = weights.transpose(2, 3, 1, 0).reshape(1, *weights.shape[2:], weights.shape[0])
+        y = ctx.emit(n, "depthwise_conv2d", [nhwc, ctx.add(n, kernel), ctx.add(n, bias)], attrs)
+    else:
+        kernel = weights.transpose(0, 2, 3, 1)
+        y = ctx.emit(n, "conv2d", [nhwc, ctx.add(n, kernel), ctx.add(n, bias)], {**attrs, "groups": groups})
+    return [ctx.from_channels_last(n, y, rank=spatial + 2)]
+
+
+def window_shape(node: Node, x: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, int, int]:
+    """(N, Ho, Wo) of a sliding window over NHWC; ValueError if it does not fit into the padded input."""
+    (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
+    top, left, bottom, right = node.attrs["pads"]
+    height = window_extent(x[1], kernel[0], sh, dh, top, bottom)
+    width = window_extent(x[2], kernel[1], sw, dw, left, right)
+    if min(height, width) < 1:
+        raise ValueError(f"the kernel {kernel[0]}x{kernel[1]} is larger than the padded input {x[1]}x{x[2]}")
+    return x[0], height, width
+
+
+def window_patches(x: Array, node: Node, kernel: tuple[int, int], out: tuple[int, int], fill: float) -> Array:
+    """View [N, Ho, Wo, kh, kw, C] of the padded input under each position of a sliding window (im2col)."""
+    top, left, bottom, right = node.attrs["pads"]
+    (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
+    # ceil_mode windows may reach beyond the declared padding
+    bottom = max(bottom, (out[0] - 1) * sh + (kernel[0] - 1) * dh + 1 - x.shape[1] - top)
+    right = max(right, (out[1] - 1) * sw + (kernel[1] - 1) * dw + 1 - x.shape[2] - left)
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
+    n, h, w, c = padded.strides
+    return np.lib.stride_tricks.as_strided(
+        padded,
+        (x.shape[0], *out, *kernel, x.shape[3]),
+        (n, h * sh, w * sw, h * dh, w * dw, c),
+        writeable=False,
+    )
+
+
+def requantization(node: Node, graph: Graph) -> tuple[Array, Array]:
+    """Multipliers and shifts int64 [C] of a convolution: double(s_in) * double(s_w[c]) / double(s_out)."""
+    x, w, y = graph.type(node.inputs[0]), graph.type(node.inputs[1]), graph.type(node.outputs[0])
+    assert w.quant is not None
+    pairs = [quantize_multiplier(min(x.scale * s / y.scale, RATIO_LIMIT)) for s in w.quant.scale]
+    return np.array([q for q, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64)
+
+
+def output_range(node: Node, graph: Graph) -> tuple[int, int]:
+    """The integer bounds of the output: the type's range and the fused activation's."""
+    y = graph.type(node.outputs[0])
+    return activation_range(*clamp_of(node), y.scale, y.zero_point)
+
+
+def requantize(node: Node, graph: Graph, acc: Array) -> Array:
+    """int8 from accumulators [..., C] by the node's multipliers, zero point and clamp.
+
+    A left shift saturates at int32, where TFLM's is undefined.
+    """
+    multiplier, shift = requantization(node, graph)
+    limit = INT32_MAX >> np.maximum(shift, 0)
+    acc = np.clip(acc, -limit - 1, limit)
+    lo, hi = output_range(node, graph)
+    zero_point = graph.type(node.outputs[0]).zero_point
+    return np.clip(mbqm(acc, multiplier, shift) + zero_point, lo, hi).astype(np.int8)
+
+
+def quantize_weighted(
+    node: Node, graph: Graph, quants: Mapping[str, Quant], axis: int
+) -> tuple[Node, dict[str, Tensor]]:
+    """Integer constants of an operator with (x, weights, bias), per channel of the weights' `axis`."""
+    x, w, b = node.inputs
+    weights, bias, scales = quantize_weights(graph.constant(w), graph.constant(b), quants[x].scale[0], axis)
+    zeros = (0,) * len(scales)
+    bias_scales = tuple(quants[x].scale[0] * s for s in scales)
+    return node, {
+        w: Tensor(w, TensorType(weights.shape, DType.INT8, Quant(scales, zeros, axis)), weights),
+        b: Tensor(b, TensorType(bias.shape, DType.INT32, Quant(bias_scales, zeros, 0)), bias),
+    }
+
+
+class Conv2D(Op):
+    name = "conv2d"
+    onnx = {"Conv": import_conv}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        c = inputs[0].shape[3]
+        o, kh, kw, ci = inputs[1].shape
+        groups = node.attrs["groups"]
+        if c != ci * groups or o % groups:
+            raise ValueError(f"{c} channels do not fit weights {list(inputs[1].shape)} in {groups} groups")
+        return (TensorType((*window_shape(node, inputs[0].shape, (kh, kw)), o)),)
+
+    def _accumulate(self, node: Node, x: Array, w: Array, out: tuple[int, int]) -> Array:
+        """Sums of products [N, Ho, Wo, O] in the arrays' dtype; x with padding 0."""
+        o, kh, kw, ci = w.shape
+        groups = node.attrs["groups"]
+        patches = window_patches(x, node, (kh, kw), out, 0)
+        per_group = o // groups
+        sums = [
+            patches[..., g * ci : (g + 1) * ci].reshape(*patches.shape[:3], kh * kw * ci)
+            @ w[g * per_group : (g + 1) * per_group].reshape(per_group, -1).T
+            for g in range(groups)
+        ]
+        return np.concatenate(sums, axis=-1) if groups > 1 else sums[0]
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        x, w, b = xs
+        _, ho, wo, _ = graph.type(node.outputs[0]).shape
+        return (clamp_array(self._accumulate(node, x, w, (ho, wo)) + b, clamp_of(node)),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        x, w, b = xs
+        _, ho, wo, _ = graph.type(node.outputs[0]).shape
+        # float64 sums of integers below 2^53 are exact, and much faster than numpy's integer products
+        centred = x.astype(np.float64) - graph.type(node.inputs[0]).zero_point
+        acc = self._accumulate(node, centred, w.astype(np.float64), (ho, wo)).astype(np.int64) + b
+        return (requantize(node, graph, acc),)
+
+    def quantize(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+    ) -> tuple[Node, dict[str, Tensor]]:
+        return quantize_weighted(node, graph, quants, axis=0)
+
+    def macs(self, node: Node, graph: Graph) -> int:
+        return graph.type(node.outputs[0]).elements * int(np.prod(graph.type(node.inputs[1]).shape[1:]))

@@ -1,0 +1,163 @@
+"""fully_connected: x [..., K], weights [N, K], bias [N] -> [..., N]. Attribute: clamp (lo, hi).
+
+Integer form: semantics.md, FULLY_CONNECTED per channel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ops.conv2d import quantize_weighted, requantize
+from mcugen.ops.op import Op, clamp_array, clamp_of
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+
+def _swapped(rank: int) -> tuple[int, ...]:
+    """The permutation that swaps the last two axes."""
+    return (*range(rank - 2), rank - 1, rank - 2)
+
+
+def _two_activations(ctx: Importer, n: OnnxNode) -> None:
+    if all(ctx.value(name) is None for name in n.inputs[:2]):
+        ctx.unsupported(
+            n,
+            "batch matmul of two activations is not supported",
+            "make one operand constant, or cut the model before it and multiply in firmware",
+        )
+
+
+def _dense(ctx: Importer, n: OnnxNode, x: str, weights: Array, bias: Array | None) -> str:
+    """x [..., K] times weights [N, K], plus bias [N] if there is one."""
+    if bias is None:
+        bias = np.zeros(weights.shape[0], np.float32)
+    return ctx.emit(n, "fully_connected", [x, ctx.add(n, weights), ctx.add(n, bias)])
+
+
+def import_gemm(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """alpha * A' B' + beta * C with one constant factor; C may be anything that broadcasts."""
+    _two_activations(ctx, n)
+    a, b = n.inputs[:2]
+    if len(ctx.shape(a)) != 2 or len(ctx.shape(b)) != 2:
+        ctx.invalid(n, f"operands {list(ctx.shape(a))} and {list(ctx.shape(b))} are not matrices")
+    alpha = np.float32(n.attr("alpha", 1.0))
+    turn_a, turn_b = bool(n.attr("transA", 0)), bool(n.attr("transB", 0))
+    constant_right = ctx.value(b) is not None
+    if constant_right:
+        matrix = ctx.constant_input(n, 1, "weights")
+        weights = alpha * (matrix if turn_b else matrix.T)
+        x = ctx.transpose(n, a, (1, 0)) if turn_a else a
+    else:  # A B = (B' A')'
+        matrix = ctx.constant_input(n, 0, "weights")
+        weights = alpha * (matrix.T if turn_a else matrix)
+        x = b if turn_b else ctx.transpose(n, b, (1, 0))
+    if ctx.shape(x)[1] != weights.shape[1]:
+        ctx.invalid(n, f"a product of {list(ctx.shape(a))} and {list(ctx.shape(b))}")
+    rows = (ctx.shape(x)[0], weights.shape[0])  # of the dense layer's output
+    full = rows if constant_right else rows[::-1]
+    bias, rest = _gemm_bias(ctx, n, full, constant_right)
+    y = _dense(ctx, n, x, weights, bias)
+    y = y if constant_right else ctx.transpose(n, y, (1, 0))
+    return [ctx.emit(n, "add", [y, rest]) if rest else y]
+
+
+def _gemm_bias(
+    ctx: Importer, n: OnnxNode, shape: tuple[int, int], constant_right: bool
+) -> tuple[Array | None, str]:
+    """Gemm's third operand as the dense layer's bias, or else as a tensor to add."""
+    beta = float(n.attr("beta", 1.0))
+    if not n.has_input(2) or beta == 0.0:
+        return None, ""
+    c = n.inputs[2]
+    if ctx.value(c) is None:
+        if beta != 1.0:
+            ctx.unsupported(n, f"beta {beta:g} with a computed C", "multiply C before, or export with beta 1")
+        lead = (1,) * (2 - len(ctx.shape(c)))
+        return None, ctx.reshape(n, c, (*lead, *ctx.shape(c)))
+    value = np.float32(beta) * ctx.constant_input(n, 2, "C")
+    if len(shape) < value.ndim or np.broadcast_shapes(shape, value.shape) != shape:
+        ctx.invalid(n, f"C {list(value.shape)} does not broadcast to {list(shape)}")
+    matrix = np.broadcast_to(value, shape)
+    rows = matrix if constant_right else matrix.T
+    if (rows == rows[0]).all():
+        return rows[0], ""
+    return None, ctx.add(n, value.reshape((1,) * (2 - value.ndim) + value.shape))
+
+
+def _matrix(ctx: Importer, n: OnnxNode, index: int) -> Array:
+    """A constant factor of MatMul without its leading axes of size 1; vectors stay vectors."""
+    data = ctx.constant_input(n, index, "weights")
+    if math.prod(data.shape[:-2]) != 1:
+        ctx.unsupported(
+            n,
+            f"a batch of constant matrices {list(data.shape)} is not supported",
+            "split it into one MatMul per matrix",
+        )
+    return data.reshape(data.shape[-2:])
+
+
+def import_matmul(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """numpy's matmul with one constant factor; vectors and leading axes of size 1 by reshapes."""
+    _two_activations(ctx, n)
+    a, b = n.inputs[:2]
+    sa, sb = ctx.shape(a), ctx.shape(b)
+    inner = sa[-1:] + (sb[-2:-1] or sb)
+    if len(inner) != 2 or inner[0] != inner[1]:
+        ctx.invalid(n, f"a product of {list(sa)} and {list(sb)}")
+    rows, columns = sa[-2:-1], sb[-1:] if len(sb) > 1 else ()
+    x, left = (a, False) if ctx.value(b) is not None else (b, True)
+    vector = len(ctx.shape(x)) == 1
+    lead = sb[:-2] if left else sa[:-2]
+    other = sa[:-2] if left else sb[:-2]
+    shape = (*np.broadcast_shapes(lead, other), *rows, *columns)
+    if left:
+        matrix = _matrix(ctx, n, 0)
+        weights = matrix.reshape(-1, sa[-1])
+        x = ctx.reshape(n, x, (1, *sb)) if vector else ctx.transpose(n, x, _swapped(len(sb)))
+        y = _dense(ctx, n, x, weights, None)
+        if not vector:
+            y = ctx.transpose(n, y, _swapped(len(sb)))
+    else:
+        matrix = _matrix(ctx, n, 1)
+        weights = matrix.reshape(sa[-1], -1).T
+        y = _dense(ctx, n, ctx.reshape(n, x, (1, *sa)) if vector else x, weights, None)
+    return [ctx.reshape(n, y, shape)]
+
+
+class FullyConnected(Op):
+    name = "fully_connected"
+    onnx = {"Gemm": import_gemm, "MatMul": import_matmul}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        x, w, b = (t.shape for t in inputs)
+        if not x or len(w) != 2 or x[-1] != w[1] or b != w[:1]:
+            raise ValueError(f"weights {list(w)} and bias {list(b)} do not fit an input {list(x)}")
+        return (TensorType((*x[:-1], w[0])),)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        return len(graph.type(node.inputs[0]).shape) > 1
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        x, w, b = xs
+        return (clamp_array(x @ w.T + b, clamp_of(node)),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        x, w, b = xs
+        # float64 sums of integers below 2^53 are exact, and much faster than numpy's integer products
+        centred = x.astype(np.float64) - graph.type(node.inputs[0]).zero_point
+        acc = (centred @ w.T.astype(np.float64)).astype(np.int64) + b
+        return (requantize(node, graph, acc),)
+
+    def quantize(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+    ) -> tuple[Node, dict[str, Tensor]]:
+        return quantize_weighted(node, graph, quants, axis=0)
+
+    def macs(self, node: Node, graph: Graph) -> int:
+        return graph.type(node.outputs[0]).elements * graph.type(node.inputs[1]).shape[1]

@@ -1,0 +1,134 @@
+"""What an operator room offers. One file per operator; `mcugen.ops.OPS` finds them all by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mcugen.fixed import round_half_away
+from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+OnnxImport = Callable[["Importer", "OnnxNode"], Sequence[str]]
+Clamp = tuple[float, float]  # real bounds of a fused activation; -inf and inf for none
+NO_CLAMP: Clamp = (-math.inf, math.inf)
+
+
+class Op:
+    """Base class: an operator's meaning. Knows no board and no C.
+
+    Arrays of activations are [N, *shape[1:]]: references treat the first axis as N samples (a graph's types
+    have 1 there). Where that is impossible `batchable` says so and the samples come one by one.
+    """
+
+    name: ClassVar[str]
+    onnx: ClassVar[Mapping[str, OnnxImport]] = {}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        """Output types of the float operator. Raises ValueError with a sentence when the shapes do not fit."""
+        raise NotImplementedError(self.name)
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """float32 outputs from float32 inputs (constants included, in the order of node.inputs)."""
+        raise NotImplementedError(self.name)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """Normative integer outputs (dtype of the output's type) from integer inputs."""
+        raise NotImplementedError(self.name)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        """Whether axis 0 of every activation is the batch and stays so."""
+        return True
+
+    def same_quant(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        """Activations (inputs and outputs) that must share scale and zero point; () if there is no such rule."""
+        return ()
+
+    def fixed_quant(self, node: Node) -> Quant | None:
+        """The output's scale and zero point where the definition fixes them."""
+        return None
+
+    def quantize(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+    ) -> tuple[Node, dict[str, Tensor]]:
+        """The integer node and its integer constants; `quants` holds every activation's quantization.
+
+        Default: every constant input becomes int8 per tensor, from its own range.
+        """
+        constants = {
+            name: quantize_constant(graph.tensors[name]) for name in node.inputs if graph.is_constant(name)
+        }
+        return node, constants
+
+    def macs(self, node: Node, graph: Graph) -> int:
+        """Multiply-accumulates of one inference."""
+        return 0
+
+
+def activation_quant(lo: float, hi: float) -> Quant:
+    """int8 asymmetric per-tensor quantization of a range (semantics.md, section 0)."""
+    lo, hi = min(float(lo), 0.0), max(float(hi), 0.0)
+    scale = np.float32((hi - lo) / 255.0)
+    if not scale > 0.0:  # an empty range, or one below what float32 can hold
+        scale = np.float32(1.0)
+    zero_point = int(np.clip(round_half_away(np.array(-128.0 - lo / float(scale))), -128, 127))
+    return Quant((float(scale),), (zero_point,))
+
+
+def quantize_array(values: Array, quant: Quant) -> Array:
+    """int8 of real values under a per-tensor quantization: clamp(round(x / s) + z), round half away from zero."""
+    q = round_half_away(np.asarray(values, np.float64) / quant.scale[0]) + quant.zero_point[0]
+    return np.clip(q, -128, 127).astype(np.int8)
+
+
+def quantize_constant(tensor: Tensor) -> Tensor:
+    """A constant operand as int8 per tensor, from its own range."""
+    assert tensor.data is not None
+    data = tensor.data
+    quant = activation_quant(float(data.min()), float(data.max())) if data.size else activation_quant(0, 0)
+    ttype = TensorType(tensor.shape, DType.INT8, quant)
+    return Tensor(tensor.name, ttype, quantize_array(data, quant), tensor.source)
+
+
+def quantize_weights(
+    weights: Array, bias: Array, input_scale: float, axis: int
+) -> tuple[Array, Array, tuple[float, ...]]:
+    """Symmetric int8 weights per channel of `axis`, int32 bias at scale s_in * s_c, and the scales s_c.
+
+    semantics.md, section 0: s_c = float32(max|w_c| / 127), 1 where all are zero, raised until |bias| < 2^30.
+    Weights are float [...], bias float [C]; returns int8, int32 [C], C floats (float32 values).
+    """
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    peak = np.abs(weights.astype(np.float64)).max(axis=others, initial=0.0)
+    scales = (peak / 127.0).astype(np.float32)
+    scales[~(scales > 0.0)] = 1.0
+    least = (np.abs(bias.astype(np.float64)) / (input_scale * (2.0**30 - 1.0))).astype(np.float32)
+    raised = np.nextafter(least, np.float32(np.inf))
+    scales = np.where(scales < raised, raised, scales).astype(np.float32)
+    exact = scales.astype(np.float64)
+    shape = [1] * weights.ndim
+    shape[axis] = -1
+    quantized = np.clip(round_half_away(weights / exact.reshape(shape)), -127, 127).astype(np.int8)
+    integer_bias = round_half_away(bias / (input_scale * exact)).astype(np.int32)
+    return quantized, integer_bias, tuple(float(s) for s in scales)
+
+
+def clamp_of(node: Node) -> Clamp:
+    """The real bounds of the activation fused into a node."""
+    lo, hi = node.attrs.get("clamp", NO_CLAMP)
+    return float(lo), float(hi)
+
+
+def clamp_array(x: Array, clamp: Clamp) -> Array:
+    """float32 values inside the bounds of a fused activation."""
+    return x if clamp == NO_CLAMP else np.clip(x, np.float32(clamp[0]), np.float32(clamp[1]))
+
+
+def window_extent(size: int, kernel: int, stride: int, dilation: int, before: int, after: int) -> int:
+    """Output extent of a sliding window along one axis."""
+    return (size + before + after - ((kernel - 1) * dilation + 1)) // stride + 1

@@ -1,0 +1,96 @@
+"""reshape: the same elements in the same order under another `shape`; same quantization in and out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ops.op import Op
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+
+def import_reshape(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """0 copies the input's dimension (unless allowzero), one -1 takes what is left."""
+    x = n.inputs[0]
+    old, wanted = ctx.shape(x), ctx.ints(n, 1, "shape")
+    if wanted is None:
+        ctx.invalid(n, "the shape is missing")
+    zero_copies = not n.attr("allowzero", 0)
+    if any(d < -1 or (d == 0 and zero_copies and i >= len(old)) for i, d in enumerate(wanted)):
+        ctx.invalid(n, f"{list(old)} to the shape {list(wanted)}")
+    shape = [old[i] if d == 0 and zero_copies else d for i, d in enumerate(wanted)]
+    if shape.count(-1) == 1:
+        rest = -math.prod(shape)
+        shape[shape.index(-1)] = math.prod(old) // rest if rest else 0
+    if math.prod(shape) != math.prod(old) or any(d < 1 for d in shape):
+        ctx.invalid(n, f"{list(old)} to the shape {list(wanted)}")
+    return [ctx.reshape(n, x, shape)]
+
+
+def import_flatten(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    shape = ctx.shape(n.inputs[0])
+    axis = int(n.attr("axis", 1))
+    if axis != len(shape):
+        axis = ctx.axis(n, axis, len(shape))
+    return [ctx.reshape(n, n.inputs[0], (math.prod(shape[:axis]), math.prod(shape[axis:])))]
+
+
+def import_squeeze(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    shape = ctx.shape(n.inputs[0])
+    given = ctx.ints(n, 1, "axes")
+    if given is None:
+        axes = {i for i, d in enumerate(shape) if d == 1}
+    else:
+        axes = {ctx.axis(n, a, len(shape)) for a in given}
+    if any(shape[a] != 1 for a in axes):
+        ctx.invalid(n, f"axes {sorted(axes)} of {list(shape)} are not all of size 1")
+    return [ctx.reshape(n, n.inputs[0], [d for i, d in enumerate(shape) if i not in axes])]
+
+
+def import_unsqueeze(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    shape = ctx.shape(n.inputs[0])
+    given = ctx.ints(n, 1, "axes")
+    if given is None:
+        ctx.invalid(n, "axes are missing")
+    rank = len(shape) + len(given)
+    axes = {ctx.axis(n, a, rank) for a in given}
+    if len(axes) != len(given):
+        ctx.invalid(n, f"axes {list(given)} name one twice")
+    rest = iter(shape)
+    return [ctx.reshape(n, n.inputs[0], [1 if i in axes else next(rest) for i in range(rank)])]
+
+
+class Reshape(Op):
+    name = "reshape"
+    onnx = {
+        "Reshape": import_reshape,
+        "Flatten": import_flatten,
+        "Squeeze": import_squeeze,
+        "Unsqueeze": import_unsqueeze,
+    }
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        shape = tuple(node.attrs["shape"])
+        if math.prod(shape) != inputs[0].elements or any(d < 1 for d in shape):
+            raise ValueError(f"{list(inputs[0].shape)} to the shape {list(shape)}")
+        return (TensorType(shape),)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        return graph.type(node.inputs[0]).shape[:1] == tuple(node.attrs["shape"][:1]) != ()
+
+    def same_quant(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (node.inputs[0], node.outputs[0])
+
+    def _reshaped(self, node: Node, graph: Graph, x: Array) -> Array:
+        shape = node.attrs["shape"]
+        return x.reshape(x.shape[0], *shape[1:]) if self.batchable(node, graph) else x.reshape(shape)
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self._reshaped(node, graph, xs[0]),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self._reshaped(node, graph, xs[0]),)

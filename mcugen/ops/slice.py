@@ -1,0 +1,139 @@
+"""slice: output index i of an axis is input index begin + i * step, 0 <= i < size.
+
+Attributes begin, step (positive or negative) and size hold one integer per axis. Same quantization in and out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ops.op import Op
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+
+Span = tuple[int, int, int]  # begin, step, size
+
+
+def _emit(ctx: Importer, n: OnnxNode, x: str, spans: dict[int, Span]) -> str:
+    """A slice of the given axes; no node where all is taken."""
+    shape = ctx.shape(x)
+    full = [spans.get(axis, (0, 1, size)) for axis, size in enumerate(shape)]
+    if all(span == (0, 1, size) for span, size in zip(full, shape, strict=True)):
+        return x
+    if any(size < 1 for _, _, size in full):
+        ctx.unsupported(n, f"nothing of {list(shape)} is left", "export without empty tensors")
+    begin, step, size = (tuple(part) for part in zip(*full, strict=True))
+    return ctx.emit(n, "slice", [x], {"begin": begin, "step": step, "size": size})
+
+
+def clamped_span(start: int, end: int, step: int, dim: int) -> Span:
+    """ONNX's rules for starts and ends that are negative or lie outside of an axis of size dim."""
+    low, high = (0, dim) if step > 0 else (-1, dim - 1)
+    start, end = (value + dim if value < 0 else value for value in (start, end))
+    start = min(max(start, 0), high)
+    end = min(max(end, low), high)
+    return start, step, max(-((start - end) // step), 0)
+
+
+def import_slice(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    x = n.inputs[0]
+    shape = ctx.shape(x)
+    starts, ends = ctx.ints(n, 1, "starts"), ctx.ints(n, 2, "ends")
+    if starts is None or ends is None:
+        ctx.invalid(n, "starts or ends are missing")
+    axes = ctx.ints(n, 3, "axes") or tuple(range(len(starts)))
+    steps = ctx.ints(n, 4, "steps") or (1,) * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        ctx.invalid(n, "starts, ends, axes and steps do not fit together")
+    spans: dict[int, Span] = {}
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        where = ctx.axis(n, axis, len(shape))
+        if where in spans:
+            ctx.invalid(n, f"axis {where} is sliced twice")
+        spans[where] = clamped_span(start, end, step, shape[where])
+    return [_emit(ctx, n, x, spans)]
+
+
+def import_split(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """One slice per output; outputs that nobody reads are dropped later."""
+    x, parts = n.inputs[0], len(n.outputs)
+    shape = ctx.shape(x)
+    axis = ctx.axis(n, int(n.attr("axis", 0)), len(shape))
+    sizes = ctx.ints(n, 1, "split")
+    if sizes is None:
+        size = -(-shape[axis] // parts)
+        if shape[axis] % parts and n.attr("num_outputs") is None:
+            ctx.invalid(n, f"axis {axis} of {list(shape)} cannot be split into {parts} equal parts")
+        sizes = (*(size,) * (parts - 1), shape[axis] - size * (parts - 1))
+    if len(sizes) != parts or sum(sizes) != shape[axis] or min(sizes) < 0:
+        ctx.invalid(n, f"axis {axis} of {list(shape)} cannot be split into {list(sizes)}")
+    begins = [sum(sizes[:i]) for i in range(parts)]
+    return [
+        _emit(ctx, n, x, {axis: (begin, 1, size)}) if output else ""
+        for output, begin, size in zip(n.outputs, begins, sizes, strict=True)
+    ]
+
+
+def import_gather(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """Gather with constant indices in arithmetic progression: a slice and a reshape."""
+    x = n.inputs[0]
+    if ctx.value(x) is not None:
+        fix = "cut the model behind the look-up and do it in firmware"
+        ctx.unsupported(n, "a table look-up by computed indices is not supported", fix)
+    shape = ctx.shape(x)
+    axis = ctx.axis(n, int(n.attr("axis", 0)), len(shape))
+    indices = ctx.ints(n, 1, "indices")
+    assert indices is not None  # the input is required, and the file has been checked
+    if not indices:
+        ctx.unsupported(n, f"nothing of {list(shape)} is left", "export without empty tensors")
+    if not all(-shape[axis] <= i < shape[axis] for i in indices):
+        ctx.invalid(n, f"indices {list(indices)} beyond axis {axis} of {list(shape)}")
+    places = [i % shape[axis] for i in indices]
+    step = places[1] - places[0] if len(places) > 1 else 1
+    if step == 0 or any(b - a != step for a, b in zip(places, places[1:], strict=False)):
+        fix = "use evenly spaced indices, or a Concat of slices"
+        ctx.unsupported(n, "indices that are not evenly spaced are not supported", fix)
+    y = _emit(ctx, n, x, {axis: (places[0], step, len(places))})
+    return [ctx.reshape(n, y, (*shape[:axis], *ctx.shape(n.inputs[1]), *shape[axis + 1 :]))]
+
+
+class Slice(Op):
+    name = "slice"
+    onnx = {"Slice": import_slice, "Split": import_split, "Gather": import_gather}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        shape = inputs[0].shape
+        begin, step, size = (node.attrs[name] for name in ("begin", "step", "size"))
+        if not len(begin) == len(step) == len(size) == len(shape):
+            raise ValueError(f"a slice of {len(begin)} axes of {list(shape)}")
+        for b, t, s, dim in zip(begin, step, size, shape, strict=True):
+            if s < 1 or t == 0 or not 0 <= b < dim or not 0 <= b + (s - 1) * t < dim:
+                raise ValueError(f"{s} elements from {b} in steps of {t} do not lie in {list(shape)}")
+        return (TensorType(tuple(size)),)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        a = node.attrs
+        return (a["begin"][0], a["step"][0], a["size"][0]) == (0, 1, graph.type(node.inputs[0]).shape[0])
+
+    def same_quant(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (node.inputs[0], node.outputs[0])
+
+    def _cut(self, node: Node, graph: Graph, x: Array) -> Array:
+        parts = []
+        for b, t, s in zip(node.attrs["begin"], node.attrs["step"], node.attrs["size"], strict=True):
+            end = b + s * t
+            parts.append(slice(b, end if end >= 0 else None, t))
+        if self.batchable(node, graph):
+            parts[0] = slice(None)  # all samples
+        return np.ascontiguousarray(x[tuple(parts)])
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self._cut(node, graph, xs[0]),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self._cut(node, graph, xs[0]),)

@@ -1,0 +1,465 @@
+"""ONNX nodes to our float graph: each operator room imports its own nodes, this file walks and collects faults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from mcugen.errors import Fault, ModelError, UnsupportedError
+from mcugen.ir import Array, DType, Graph, Node, Tensor, TensorType
+from mcugen.ops import ONNX_IMPORTS, OPS
+from mcugen.read.fold import FOLDABLE, constant_value, evaluate
+from mcugen.read.onnx_file import LoadedModel, load_onnx
+
+ELEMENT_LIMIT = 1 << 28  # elements of one activation: far beyond any microcontroller, below any memory trouble
+
+
+@dataclass(frozen=True)
+class OnnxNode:
+    """One node of the file. Omitted optional inputs are ""."""
+
+    op_type: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: Mapping[str, Any]
+    proto: onnx.NodeProto
+
+    @property
+    def origin(self) -> str:
+        return f'onnx:{self.op_type} "{self.name}"'
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        return self.attrs.get(name, default)
+
+    def has_input(self, index: int) -> bool:
+        return index < len(self.inputs) and self.inputs[index] != ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window in 2-D form: strides and dilations (h, w), pads (top, left, bottom, right)."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    declared_pads: tuple[int, int, int, int]  # without the cells that ceil_mode adds
+
+
+class NodeFault(Exception):
+    """One node cannot be imported; collected by the walker."""
+
+    def __init__(self, fault: Fault, invalid: bool) -> None:
+        super().__init__(str(fault))
+        self.fault, self.invalid = fault, invalid
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """The float graph in the file's own layout, and what the user should know about the import."""
+
+    graph: Graph
+    file: LoadedModel
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Importer:
+    """The context of import functions. Tensors are called as in the file; helpers append a suffix."""
+
+    opset: int
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)  # name in the file -> tensor that stands for it
+
+    # --- what a room asks ---
+
+    def resolve(self, name: str) -> str:
+        return self.names.get(name, name)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.tensors[self.resolve(name)].shape
+
+    def value(self, name: str) -> Array | None:
+        return self.tensors[self.resolve(name)].data
+
+    def constant_input(self, n: OnnxNode, index: int, what: str) -> Array:
+        """A constant float input, as float32."""
+        if not n.has_input(index):
+            self.invalid(n, f"input {index} ({what}) is missing")
+        data = self.value(n.inputs[index])
+        if data is None:
+            self.unsupported(
+                n, f"{what} are computed by the model, not constant", f"export with constant {what} (eval mode)"
+            )
+        with np.errstate(over="ignore"):
+            result = np.asarray(data, np.float32)
+        if not np.isfinite(result).all():
+            self.invalid(n, f"{what} hold NaN or infinity")
+        return result
+
+    def ints(self, n: OnnxNode, index: int, attr: str) -> tuple[int, ...] | None:
+        """Constant integers from an input (newer opsets) or an attribute (older); None if given in neither way."""
+        if n.has_input(index):
+            data = self.value(n.inputs[index])
+            if data is None:
+                self.unsupported(n, f"{attr} is computed at run time", "export with static shapes")
+            return tuple(int(i) for i in np.asarray(data).reshape(-1))
+        value = n.attr(attr)
+        if value is None:
+            return None
+        return (int(value),) if isinstance(value, int) else tuple(int(i) for i in value)
+
+    def axis(self, n: OnnxNode, axis: int, rank: int) -> int:
+        if not -rank <= axis < rank:
+            self.invalid(n, f"axis {axis} of a tensor with {rank} axes")
+        return axis % rank
+
+    # --- what a room makes ---
+
+    def _fresh(self, name: str) -> str:
+        unique, count = name, 1
+        while unique in self.tensors:
+            unique, count = f"{name}.{count}", count + 1
+        return unique
+
+    def add(self, n: OnnxNode, array: Array) -> str:
+        """A float32 constant."""
+        name = self._fresh(f"{n.outputs[0]}/constant")
+        data = np.ascontiguousarray(array, np.float32)
+        self.tensors[name] = Tensor(name, TensorType(data.shape), data)
+        return name
+
+    def emit(self, n: OnnxNode, op: str, inputs: Sequence[str], attrs: Mapping[str, Any] | None = None) -> str:
+        """One node with one output, whose type the operator infers."""
+        name = self._fresh(f"{n.outputs[0]}/{op}")
+        names = tuple(self.resolve(i) for i in inputs)
+        node = Node(name, op, names, (name,), dict(attrs or {}), n.origin)
+        try:
+            (ttype,) = OPS[op].infer(node, [self.tensors[i].type for i in names])
+        except ValueError as error:
+            self.invalid(n, str(error))
+        if ttype.elements > ELEMENT_LIMIT or any(d < 1 for d in ttype.shape):
+            self.invalid(n, f"an output of shape {list(ttype.shape)} makes no sense on a microcontroller")
+        self.tensors[name] = Tensor(name, ttype, source=n.outputs[0])
+        self.nodes.append(node)
+        return name
+
+    def transpose(self, n: OnnxNode, x: str, perm: Sequence[int]) -> str:
+        if tuple(perm) == tuple(range(len(perm))):
+            return self.resolve(x)
+        return self.emit(n, "transpose", [x], {"perm": tuple(int(p) for p in perm)})
+
+    def reshape(self, n: OnnxNode, x: str, shape: Sequence[int]) -> str:
+        if tuple(shape) == self.shape(x):
+            return self.resolve(x)
+        return self.emit(n, "reshape", [x], {"shape": tuple(int(s) for s in shape)})
+
+    def to_channels_last(self, n: OnnxNode, x: str) -> str:
+        """[N, C, H, W] or [N, C, L] to [N, H, W, C] or [N, L, 1, C]."""
+        shape = self.shape(x)
+        if len(shape) == 3:
+            x = self.reshape(n, x, (*shape, 1))
+        elif len(shape) != 4:
+            self.unsupported(n, f"an input with {len(shape)} axes is not supported", "use 1-D or 2-D layers")
+        return self.transpose(n, x, (0, 2, 3, 1))
+
+    def from_channels_last(self, n: OnnxNode, y: str, rank: int) -> str:
+        nchw = self.transpose(n, y, (0, 3, 1, 2))
+        return self.reshape(n, nchw, self.shape(nchw)[:3]) if rank == 3 else nchw
+
+    def window(self, n: OnnxNode, spatial: Sequence[int], kernel: Sequence[int]) -> Window:
+        """Strides, dilations and padding in 2-D form from attributes, auto_pad and ceil_mode."""
+        rank = len(spatial)
+        if rank not in (1, 2) or len(kernel) != rank:
+            self.unsupported(n, f"a {len(kernel)}-D window is not supported", "use 1-D or 2-D layers")
+        declared = n.attr("kernel_shape")
+        if declared is not None and tuple(declared) != tuple(kernel):
+            self.invalid(n, f"kernel_shape {list(declared)} contradicts the weights' {list(kernel)}")
+        strides = tuple(n.attr("strides") or (1,) * rank)
+        dilations = tuple(n.attr("dilations") or (1,) * rank)
+        pads = tuple(n.attr("pads") or (0,) * (2 * rank))
+        if len(strides) != rank or len(dilations) != rank or len(pads) != 2 * rank:
+            self.invalid(n, "strides, dilations or pads do not have the kernel's number of axes")
+        if min((*strides, *dilations, *kernel)) < 1 or min(pads) < 0:
+            self.invalid(n, "strides, dilations and kernel must be at least 1, pads at least 0")
+        if max((*strides, *dilations, *kernel, *pads)) > 1 << 16:
+            self.invalid(n, "strides, dilations, kernel or pads beyond 65536")
+        auto = n.attr("auto_pad", "NOTSET") or "NOTSET"
+        before, after, declared_after = [], [], []
+        for i in range(rank):
+            extent = (kernel[i] - 1) * dilations[i] + 1
+            b, a = int(pads[i]), int(pads[rank + i])
+            if auto in ("SAME_UPPER", "SAME_LOWER"):
+                total = max(0, (-(-spatial[i] // strides[i]) - 1) * strides[i] + extent - spatial[i])
+                b = total // 2 if auto == "SAME_UPPER" else total - total // 2
+                a = total - b
+            elif auto == "VALID":
+                b = a = 0
+            elif auto != "NOTSET":
+                self.invalid(n, f"auto_pad {auto!r} is unknown")
+            declared_after.append(a)
+            if n.attr("ceil_mode", 0):
+                out = -(-(spatial[i] + b + a - extent) // strides[i]) + 1
+                if (out - 1) * strides[i] >= spatial[i] + b:  # a window that begins beyond the input
+                    out -= 1
+                a = max(a, (out - 1) * strides[i] + extent - spatial[i] - b)
+            before.append(b)
+            after.append(a)
+        one = (1,) if rank == 1 else ()
+        zero = (0,) if rank == 1 else ()
+
+        def pair(values: Sequence[int], fill: tuple[int, ...]) -> tuple[int, int]:
+            first, second = (*(int(v) for v in values), *fill)
+            return first, second
+
+        (t, left), (bottom, right) = pair(before, zero), pair(after, zero)
+        declared_bottom, declared_right = pair(declared_after, zero)
+        return Window(
+            pair(kernel, one),
+            pair(strides, one),
+            pair(dilations, one),
+            (t, left, bottom, right),
+            (t, left, declared_bottom, declared_right),
+        )
+
+    def unsupported(self, n: OnnxNode, why: str, fix: str) -> NoReturn:
+        raise NodeFault(Fault(n.origin, why, fix), invalid=False)
+
+    def invalid(self, n: OnnxNode, why: str) -> NoReturn:
+        raise NodeFault(Fault(n.origin, why, "check the exporter; onnx.checker may say more"), invalid=True)
+
+
+def _node(proto: onnx.NodeProto, index: int) -> OnnxNode:
+    attrs: dict[str, Any] = {}
+    for attribute in proto.attribute:
+        value = helper.get_attribute_value(attribute)
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        attrs[attribute.name] = value
+    name = proto.name or (proto.output[0] if proto.output else f"node {index}")
+    domain = f"{proto.domain}." if proto.domain not in ("", "ai.onnx") else ""
+    return OnnxNode(f"{domain}{proto.op_type}", name, tuple(proto.input), tuple(proto.output), attrs, proto)
+
+
+def _unsupported_types(nodes: Sequence[OnnxNode]) -> list[Fault]:
+    return [
+        Fault(
+            n.origin,
+            "no such operator in mcugen",
+            "`mcugen ops` lists what is supported; replace it, or cut the model before it",
+        )
+        for n in nodes
+        if n.op_type not in ONNX_IMPORTS and n.op_type not in FOLDABLE and n.op_type not in ("Shape", "Constant")
+    ]
+
+
+def _reachable(nodes: Sequence[OnnxNode], outputs: Sequence[str]) -> list[OnnxNode]:
+    """Nodes that an output of the model depends on, in order: unused parts are dropped.
+
+    Outputs after the first that nobody reads are called "" from here on, as if they were omitted.
+    """
+    needed = set(outputs)
+    kept = []
+    for n in reversed(nodes):
+        if needed.intersection(n.outputs):
+            used = tuple(o if o in needed else "" for o in n.outputs[1:])
+            needed.update(i for i in n.inputs if i)
+            kept.append(replace(n, outputs=(n.outputs[0], *used)))
+    return kept[::-1]
+
+
+def _static_shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
+    """The declared shape, None for a symbolic dimension; None for a missing shape."""
+    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
+        return None
+    dims = value.type.tensor_type.shape.dim
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
+
+
+def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
+    initializers = {i.name for i in model.graph.initializer}
+    faults: list[Fault] = []
+    tensors = []
+    values = [v for v in model.graph.input if v.name not in initializers]
+    shapes = {v.name: _static_shape(v) for v in values}
+    batches = {shape[0] for shape in shapes.values() if shape}
+    outputs = {(_static_shape(v) or (None,))[0] for v in model.graph.output}
+    fixed = len(batches) == 1 and batches == outputs and (batches.copy().pop() or 0) > 1
+    for value in values:
+        where, shape = f'input "{value.name}"', shapes[value.name]
+        if shape is None:
+            faults.append(Fault(where, "has no shape", "export the model with static shapes"))
+            continue
+        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+            kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+            faults.append(Fault(where, f"is {kind}, not FLOAT", "export the model with a float32 input"))
+            continue
+        if any(d is None for d in shape[1:]):
+            shown = ["?" if d is None else d for d in shape]
+            faults.append(Fault(where, f"has the dynamic shape {shown}", "export with fixed dimensions"))
+            continue
+        if any(d is not None and d < 1 for d in shape):
+            faults.append(Fault(where, f"has the impossible shape {list(shape)}", "export with real dimensions"))
+            continue
+        if shape and shape[0] is None:
+            notes.append(f"{where}: the symbolic batch becomes 1")
+            shape = (1, *shape[1:])
+        elif shape and fixed:
+            notes.append(f"{where}: the batch of {shape[0]} becomes 1")
+            shape = (1, *shape[1:])
+        ttype = TensorType(tuple(int(d) for d in shape if d is not None))
+        if ttype.elements > ELEMENT_LIMIT:
+            faults.append(Fault(where, f"shape {list(shape)} makes no sense here", "export with real dimensions"))
+            continue
+        tensors.append(Tensor(value.name, ttype, source=value.name))
+    if not values:
+        faults.append(Fault("graph", "has no inputs", "export the model with its input"))
+    if faults:
+        raise ModelError(f"{len(faults)} faults in the model's inputs", faults)
+    return tensors
+
+
+def _import_node(ctx: Importer, n: OnnxNode, invalid: set[str]) -> None:
+    """Fold a node whose inputs are constants, or let its room import it."""
+    if n.op_type == "Constant":
+        results: Sequence[Array] = [constant_value(n.proto)]
+    elif n.op_type == "Shape":
+        shape = np.array(ctx.shape(n.inputs[0]), np.int64)
+        results = [shape[n.attr("start", 0) : n.attr("end", len(shape))]]
+    elif n.op_type == "Size" and n.inputs:
+        results = [np.array(int(np.prod(ctx.shape(n.inputs[0]))), np.int64)]
+    elif n.op_type in FOLDABLE and all(not i or ctx.value(i) is not None for i in n.inputs):
+        results = evaluate(n.proto, [ctx.value(i) if i else None for i in n.inputs], ctx.opset)
+    elif n.op_type in ONNX_IMPORTS:
+        _require_float(ctx, n)
+        for output, tensor in zip(n.outputs, ONNX_IMPORTS[n.op_type](ctx, n), strict=False):
+            if output:
+                ctx.names[output] = ctx.resolve(tensor)
+        return
+    else:
+        ctx.unsupported(n, "works only on constants here", "`mcugen ops` lists what is supported")
+    for output, data in zip(n.outputs, results, strict=False):
+        if output:
+            ctx.tensors[output] = Tensor(output, TensorType(data.shape, _dtype(ctx, n, data)), data, output)
+
+
+def _dtype(ctx: Importer, n: OnnxNode, data: Array) -> DType:
+    if data.dtype == np.float64:
+        return DType.FLOAT32
+    try:
+        return DType(data.dtype.name)
+    except ValueError:
+        return ctx.unsupported(n, f"constants of type {data.dtype} are not supported", "use float32 or int64")
+
+
+def _require_float(ctx: Importer, n: OnnxNode) -> None:
+    for name in n.inputs:
+        if name and ctx.value(name) is None and ctx.tensors[ctx.resolve(name)].type.dtype != DType.FLOAT32:
+            ctx.unsupported(n, f"input {name!r} is not float32", "export the model in float32")
+
+
+def _walk(ctx: Importer, nodes: Sequence[OnnxNode]) -> None:
+    """Import every node; a node behind a fault is passed over, so that each fault is told once."""
+    faults: list[Fault] = []
+    broken: set[str] = set()
+    any_invalid = False
+    for n in nodes:
+        if broken.intersection(n.inputs):
+            broken.update(o for o in n.outputs if o)
+            continue
+        try:
+            _import_node(ctx, n, broken)
+        except NodeFault as fault:
+            faults.append(fault.fault)
+            any_invalid |= fault.invalid
+            broken.update(o for o in n.outputs if o)
+    if faults and any_invalid:
+        raise ModelError(f"{len(faults)} nodes cannot be imported", faults)
+    if faults:
+        raise UnsupportedError(f"{len(faults)} operators cannot be compiled", faults)
+
+
+def _rename(ctx: Importer, file_name: str, used: set[str]) -> None:
+    """Let the tensor that stands for a name in the file carry that name, as far as it is free."""
+    tensor = ctx.names.get(file_name)
+    if tensor is None or file_name in ctx.tensors or tensor in used:
+        return
+    used.add(tensor)
+    old = ctx.tensors.pop(tensor)
+    ctx.tensors[file_name] = Tensor(file_name, old.type, old.data, old.source)
+    for key, value in list(ctx.names.items()):
+        if value == tensor:
+            ctx.names[key] = file_name
+    ctx.nodes = [
+        Node(
+            file_name if node.name == tensor else node.name,
+            node.op,
+            tuple(file_name if i == tensor else i for i in node.inputs),
+            tuple(file_name if o == tensor else o for o in node.outputs),
+            node.attrs,
+            node.origin,
+        )
+        for node in ctx.nodes
+    ]
+
+
+def import_model(loaded: LoadedModel) -> ImportedModel:
+    """The float graph of a loaded ONNX file, in its own layout, unused parts dropped.
+
+    Raises ModelError (invalid) or UnsupportedError, with all faults at once.
+    """
+    model, notes = loaded.model, list[str]()
+    outputs = [o.name for o in model.graph.output]
+    nodes = _reachable([_node(p, i) for i, p in enumerate(model.graph.node)], outputs)
+    missing = _unsupported_types(nodes)
+    if missing:
+        raise UnsupportedError(f"{loaded.path.name}: {len(missing)} operators cannot be compiled", missing)
+    inputs = _input_tensors(model, notes)
+    ctx = Importer(loaded.opset)
+    ctx.tensors.update({t.name: t for t in inputs})
+    for initializer in model.graph.initializer:
+        data = numpy_helper.to_array(initializer)
+        try:
+            dtype = DType(data.dtype.name)
+        except ValueError:
+            dtype = DType.FLOAT32
+            data = data.astype(np.float32)
+        ctx.tensors[initializer.name] = Tensor(
+            initializer.name, TensorType(data.shape, dtype), data, initializer.name
+        )
+    try:
+        _walk(ctx, nodes)
+    except (ModelError, UnsupportedError) as error:
+        raise type(error)(f"{loaded.path.name}: {error.headline}", error.faults) from None
+    renamed: set[str] = set()
+    for name in outputs:
+        _rename(ctx, name, renamed)
+    constant = [o for o in outputs if ctx.value(o) is not None]
+    if constant:
+        raise UnsupportedError(
+            f"{loaded.path.name}: {len(constant)} outputs cannot be compiled",
+            [Fault(f'output "{o}"', "is a constant", "drop it from the model's outputs") for o in constant],
+        )
+    name = re.sub(r"\W", "_", model.graph.name or loaded.path.stem)
+    graph = Graph(
+        name,
+        tuple(t.name for t in inputs),
+        tuple(ctx.resolve(o) for o in outputs),
+        tuple(ctx.nodes),
+        ctx.tensors,
+    )
+    return ImportedModel(graph, loaded, tuple(notes))
+
+
+def import_onnx(path: str | Path) -> ImportedModel:
+    """Load and import a file; see load_onnx and import_model for what is raised."""
+    return import_model(load_onnx(Path(path)))

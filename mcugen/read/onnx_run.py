@@ -1,0 +1,52 @@
+"""Run the original float model with onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from mcugen.errors import Fault, ModelError
+from mcugen.ir import Array
+from mcugen.read.onnx_file import LoadedModel
+
+
+class OnnxRunner:
+    """A session on the original file, inputs in the file's shapes with a batch of 1.
+
+    Raises ModelError if onnxruntime refuses the file.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 1
+        model = onnx.ModelProto()
+        model.CopyFrom(loaded.model)
+        # onnxruntime 1.31 refuses IR versions above 13, whose novelties our models do not use
+        model.ir_version = min(model.ir_version, 10)
+        try:
+            self.session: Any = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its own exception types are not public
+            raise ModelError(
+                f"{loaded.path.name}: onnxruntime refuses the model",
+                [Fault(loaded.path.name, str(error).splitlines()[0][:300], "check the export with onnx.checker")],
+            ) from None
+
+    def run(self, samples: Sequence[Mapping[str, Array]]) -> list[Array]:
+        """Outputs, each with the samples stacked in front: [N, *shape]. Raises ModelError if the model fails."""
+        results = []
+        for sample in samples:
+            try:
+                results.append(self.session.run(None, dict(sample)))
+            except Exception as error:
+                raise ModelError(
+                    "onnxruntime cannot run the model",
+                    [Fault("model", str(error).splitlines()[0][:300], "check the export with onnx.checker")],
+                ) from None
+        return [np.stack([r[i] for r in results]) for i in range(len(results[0]))]

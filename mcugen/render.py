@@ -1,0 +1,238 @@
+"""Print the generated library: everything is decided here, the templates only print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from mcugen import __version__
+from mcugen.access import Direction
+from mcugen.boards import Board
+from mcugen.ir import Array, Graph
+from mcugen.kernels.kernel import C_TYPES, Call, TableRef, Tables, Value
+from mcugen.ops import OPS
+from mcugen.resources import data_dir
+from mcugen.select import Layer
+from mcugen.storage import Storage
+
+RUNTIME_HEADER = "mcugen_fixed.h"
+RUNTIME_VERSION = 1  # must equal MCUGEN_RUNTIME_VERSION in runtime_c
+
+
+@dataclass(frozen=True)
+class Library:
+    """All that the generator knows about one library before it is printed."""
+
+    name: str
+    graph: Graph
+    board: Board
+    layers: tuple[Layer, ...]
+    storage: Storage
+    model_file: str
+    model_sha256: str
+    command: str
+
+    @property
+    def macs(self) -> int:
+        return sum(OPS[layer.node.op].macs(layer.node, self.graph) for layer in self.layers)
+
+
+def environment() -> jinja2.Environment:
+    """Strict templates: an undefined name is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(data_dir("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def comment_text(text: str) -> str:
+    """Text from a model file, safe inside a C comment on one line."""
+    plain = "".join(c if c.isprintable() and ord(c) < 128 else "?" for c in text)
+    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")[:160]
+
+
+def float_text(value: float) -> str:
+    """A float32 value with as many digits as give it back, always recognisable as floating point in C."""
+    text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
+    return text
+
+
+def array_text(array: Array) -> str:
+    """Initialiser lines of at most 100 columns."""
+    lines: list[str] = []
+    line = "   "
+    for item in array.tolist():
+        text = f" {'(-2147483647 - 1)' if item == -(2**31) else item},"
+        if len(line) + len(text) > 100:
+            lines.append(line)
+            line = "   "
+        line += text
+    return "\n".join([*lines, line])
+
+
+def operand_tables(graph: Graph, layer: Layer, call: Call, tables: Tables) -> dict[str, TableRef]:
+    """Constants of the graph that the call reads as an operand, stored as tables."""
+    return {
+        name: tables.add(f"layer_{layer.index}_operand", graph.constant(name))
+        for name in call.inputs
+        if graph.is_constant(name)
+    }
+
+
+def _value_text(value: Value, library: str) -> str:
+    if isinstance(value, TableRef):
+        return f"{library}_{value.name}"
+    if isinstance(value, tuple):
+        return "{ " + ", ".join(str(v) for v in value) + " }"
+    return str(value)
+
+
+def _place_text(library: Library, tensor: str) -> str:
+    shape = ",".join(str(d) for d in library.graph.type(tensor).shape[1:])
+    if library.graph.is_constant(tensor):
+        return f"constant int8[{shape}]"
+    return f"int8[{shape}] arena+{library.storage.offset(tensor)}"
+
+
+def _comment(library: Library, layer: Layer) -> list[str]:
+    node = layer.node
+    inputs = [i for i in node.inputs if not library.graph.is_constant(i)]
+    x = ", ".join(_place_text(library, i) for i in inputs)
+    y = node.outputs[0]
+    start, end = library.storage.offset(y), library.storage.offset(y) + library.graph.type(y).bytes
+    starts = {library.storage.offset(i): library.storage.offset(i) + library.graph.type(i).bytes for i in inputs}
+    shared = any(a < end and start < b for a, b in starts.items())
+    how = " (in place)" if start in starts else " (overlapping)" if shared else ""
+    lines = [f"x {x} -> y {_place_text(library, y)}{how}"]
+    if node.fused:
+        lines.append("fused: " + ", ".join(node.fused))
+    return [comment_text(line) for line in [*lines, *layer.kernel.bounds(node, library.graph)]]
+
+
+def _call_context(library: Library, layer: Layer, calls: Sequence[Call], tables: Tables) -> list[dict[str, Any]]:
+    direction = library.storage.plan.directions.get(layer.index, Direction.ASCENDING)
+    contexts = []
+    for number, call in enumerate(calls):
+        constants = operand_tables(library.graph, layer, call, tables)
+        operands = [
+            f"{library.name}_{constants[i].name}" if i in constants else f"net->arena + {library.storage.offset(i)}"
+            for i in (*call.inputs, call.output)
+        ]
+        scratch = f"{layer.node.name}/scratch"
+        if scratch in library.storage.plan.offsets:
+            operands.append(f"net->arena + {library.storage.plan.offsets[scratch]}")
+        contexts.append(
+            {
+                "descriptor": f"layer_{layer.index}_d{number}" if len(calls) > 1 else f"layer_{layer.index}_d",
+                "fields": [(k, _value_text(v, library.name)) for k, v in call.fields.items()],
+                "operands": ", ".join(operands),
+                "rows": call.rows,
+                "descending": call.rows is not None and direction is Direction.DESCENDING,
+                "block": layer.kernel.row_block,
+            }
+        )
+    return contexts
+
+
+def _layer_context(library: Library, layer: Layer, tables: Tables) -> dict[str, Any]:
+    calls = layer.kernel.calls(layer.node, library.graph, tables, f"l{layer.index}")
+    title = f"{layer.node.op}, {comment_text(layer.node.origin)}"
+    return {
+        "index": layer.index,
+        "title": title,
+        "kernel": layer.kernel.name,
+        "comment": _comment(library, layer),
+        "calls": _call_context(library, layer, calls, tables),
+        "uses_arena": bool(calls),
+    }
+
+
+def port_contexts(library: Library, tensors: Sequence[str]) -> list[dict[str, Any]]:
+    """What the header says of each input or output."""
+    several = len(tensors) > 1
+    contexts = []
+    for index, name in enumerate(tensors):
+        tensor = library.graph.tensors[name]
+        label = comment_text(tensor.source or name)
+        contexts.append(
+            {
+                "index": index,
+                "comment": label,
+                "label": re.sub(r"[^\w.:/ -]", "_", label),
+                "shape": list(tensor.shape),
+                "bytes": tensor.type.bytes,
+                "scale": float_text(tensor.type.scale),
+                "zero_point": tensor.type.zero_point,
+                "suffix": f"_{index}" if several else "",
+                "suffix_upper": f"_{index}" if several else "",
+                "argument": f", {index}" if several else "",
+            }
+        )
+    return contexts
+
+
+def _accessors(library: Library) -> list[dict[str, Any]]:
+    name = library.name
+    functions = []
+    for what, result, net, tensors in (
+        ("input", "int8_t *", f"{name}_t *net", library.graph.inputs),
+        ("output", "const int8_t *", f"const {name}_t *net", library.graph.outputs),
+    ):
+        index = ", int index" if len(tensors) > 1 else ""
+        signature = f"{result}{name}_{what}({net}{index})"
+        functions.append({"signature": signature, "offsets": [library.storage.offset(t) for t in tensors]})
+    return functions
+
+
+def render(library: Library) -> tuple[dict[str, str], Tables]:
+    """Text of every generated source file by its path in the folder, and the constant arrays."""
+    env, tables = environment(), Tables()
+    layers = [_layer_context(library, layer, tables) for layer in library.layers]
+    used = sorted({layer.kernel.name for layer in library.layers})
+    kernels = [env.get_template(f"kernels/{name}.c.j2").render() for name in used]
+    summary = f"{len(layers)} layers, {library.macs:,} MACs, {library.storage.arena:,} bytes of arena"
+    weights = [
+        {"name": n, "ctype": C_TYPES[a.dtype.name], "length": a.size, "text": array_text(a)}
+        for n, a in tables.arrays.items()
+    ]
+    context: Mapping[str, Any] = {
+        "name": library.name,
+        "NAME": library.name.upper(),
+        "version": __version__,
+        "model": comment_text(library.model_file),
+        "sha256": library.model_sha256,
+        "command": comment_text(library.command),
+        "summary": f"{summary}, for {library.board.name}.",
+        "arena": library.storage.arena,
+        "align": 16 if library.board.isa.mve else 8,
+        "runtime_version": RUNTIME_VERSION,
+        "inputs": port_contexts(library, library.graph.inputs),
+        "outputs": port_contexts(library, library.graph.outputs),
+        "accessors": _accessors(library),
+        "layers": layers,
+        "kernels": kernels,
+        "tables": weights,
+        "bytes": sum(a.nbytes for a in tables.arrays.values()),
+    }
+    name = library.name
+    pages = {
+        f"src/{name}.h": "model.h.j2",
+        f"src/{name}.c": "model.c.j2",
+        f"src/{name}_weights.h": "weights.h.j2",
+        f"src/{name}_weights.c": "weights.c.j2",
+        "CMakeLists.txt": "CMakeLists.txt.j2",
+        "main.c": "main.c.j2",
+    }
+    files = {path: env.get_template(template).render(context) for path, template in pages.items()}
+    header = Path(data_dir("runtime_c")) / RUNTIME_HEADER
+    files[f"src/{RUNTIME_HEADER}"] = header.read_text(encoding="utf-8")
+    return files, tables

@@ -1,0 +1,1 @@
+"""What the commands print: figures gathered as plain data, then drawn as text."""

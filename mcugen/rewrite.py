@@ -1,0 +1,40 @@
+"""Small tools that passes share: every pass takes a Graph and returns another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from mcugen.ir import Graph, Node, Tensor
+
+
+def live(graph: Graph) -> Graph:
+    """Without nodes that no output depends on, and without tensors that nothing names. Inputs stay."""
+    needed = set(graph.outputs)
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    used = {*graph.inputs, *graph.outputs, *(t for n in kept for t in (*n.inputs, *n.outputs))}
+    tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
+    return replace(graph, nodes=tuple(reversed(kept)), tensors=tensors)
+
+
+def with_nodes(graph: Graph, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
+    """The graph with other nodes and with further or replaced tensors, swept of what is unused."""
+    return live(replace(graph, nodes=tuple(nodes), tensors={**graph.tensors, **(tensors or {})}))
+
+
+def sole_consumer(graph: Graph, tensor: str, consumers: Mapping[str, list[Node]]) -> Node | None:
+    """The one node that reads an activation, if there is just one and the tensor is no output of the graph."""
+    users = consumers[tensor]
+    return users[0] if len(users) == 1 and tensor not in graph.outputs else None
+
+
+def fused_origins(*nodes: Node) -> tuple[str, ...]:
+    """Origins of what the first node swallows, each once."""
+    names = [*nodes[0].fused]
+    for node in nodes[1:]:
+        names += [node.origin, *node.fused]
+    return tuple(dict.fromkeys(n for n in names if n and n != nodes[0].origin))

@@ -1,0 +1,205 @@
+"""The host twin: the generated sources, compiled with the host's compiler and run from Python through cffi."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cffi
+import numpy as np
+
+from mcugen.errors import Fault, InternalError, ToolError, UsageError
+from mcugen.fixed import round_half_away
+from mcugen.ir import Array
+from mcugen.manifest import load_manifest
+from mcugen.render import environment
+from mcugen.tools import require_tool
+
+CDEF = """
+size_t mcugen_host_size(void);
+void mcugen_host_run(void *memory, const int8_t *inputs, int8_t *outputs, int8_t *traces, size_t count);
+"""
+Samples = Array | Sequence[Array] | Mapping[str, Array]
+
+
+def cache_dir() -> Path:
+    """Where compiled twins are kept: $MCUGEN_CACHE, else the user's cache folder, else a temporary one."""
+    wanted = os.environ.get("MCUGEN_CACHE")
+    base = Path(wanted) if wanted else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcugen"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        if os.access(base, os.W_OK):
+            return base
+    except OSError:
+        pass
+    base = Path(tempfile.gettempdir()) / f"mcugen-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    base.mkdir(parents=True, exist_ok=True)
+    return base
+
+
+class HostLibrary:
+    """A generated folder, runnable. Samples run in order in one arena, as on the target.
+
+    `folder`: what `mcugen build` wrote. `compiler` and `flags` choose how the C is compiled.
+    Raises UsageError for another folder, ToolError without a compiler.
+    """
+
+    def __init__(
+        self, folder: str | Path, compiler: str | None = None, flags: Sequence[str] = ("-O3",), cache: Path | None = None
+    ) -> None:
+        self.folder = Path(folder)
+        self.manifest = load_manifest(self.folder)
+        self.inputs: list[dict[str, Any]] = self.manifest["inputs"]
+        self.outputs: list[dict[str, Any]] = self.manifest["outputs"]
+        self.layers: list[dict[str, Any]] = self.manifest["layers"]
+        self._ffi = cffi.FFI()
+        self._ffi.cdef(CDEF)
+        shared = self._compile(compiler or os.environ.get("CC") or "cc", list(flags), cache or cache_dir())
+        self._lib: Any = self._ffi.dlopen(str(shared))
+        self._memory = np.full(self._lib.mcugen_host_size() + 64, 0xA5, np.uint8)
+        address = self._memory.ctypes.data
+        self._net = self._ffi.cast("void *", address + -address % 64)
+
+    def _compile(self, compiler: str, flags: list[str], cache: Path) -> Path:
+        """Compile the folder's sources and the twin's own file once; the cache's key is all that matters."""
+        command = compiler.split()
+        command[0] = str(require_tool(command[0]))
+        name = self.manifest["name"]
+        layers = [{"offset": e["output"]["offset"], "bytes": e["output"]["bytes"]} for e in self.layers]
+        ports = {"inputs": self._ports(self.inputs), "outputs": self._ports(self.outputs)}
+        host = environment().get_template("host.c.j2").render(name=name, layers=layers, **ports)
+        sources = sorted((self.folder / "src").glob("*.[ch]"))
+        key = hashlib.sha256(repr((command, flags)).encode() + host.encode())
+        version = subprocess.run([command[0], "--version"], capture_output=True, timeout=60, check=False).stdout
+        key.update(version)
+        for source in sources:
+            key.update(source.name.encode() + b"\0" + source.read_bytes())
+        shared = cache / f"{name}-{key.hexdigest()[:32]}.so"
+        if shared.exists():
+            return shared
+        with tempfile.TemporaryDirectory(dir=cache) as work:
+            main, result = Path(work) / "host.c", Path(work) / "twin.so"
+            main.write_text(host, encoding="utf-8")
+            files = [str(s) for s in sources if s.suffix == ".c"]
+            command += ["-std=c99", *flags, "-fPIC", "-shared", "-DMCUGEN_LAYER_HOOK=mcugen_host_layer"]
+            command += [f"-I{self.folder / 'src'}", *files, str(main), "-o", str(result)]
+            run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+            if run.returncode:
+                raise ToolError(
+                    f"{self.folder.name}: {compiler} cannot compile the generated C",
+                    [Fault(compiler, run.stderr.strip()[-2000:], "try another compiler (CC=gcc or CC=clang)")],
+                )
+            result.replace(shared)
+        return shared
+
+    @staticmethod
+    def _ports(ports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        several = len(ports) > 1
+        return [{"bytes": p["bytes"], "argument": f", {i}" if several else ""} for i, p in enumerate(ports)]
+
+    # --- running ---
+
+    def _gather(self, x: Samples, dtype: type[np.generic]) -> list[Array]:
+        """One array [N, *shape] per input, checked."""
+        names = [p["name"] for p in self.inputs]
+        if isinstance(x, Mapping):
+            unknown = [str(n) for n in x if n not in names]
+            missing = [n for n in names if n not in x]
+            if unknown or missing:
+                raise UsageError(
+                    "the inputs' names do not fit",
+                    [Fault("x", f"missing {missing}, unknown {unknown}", f"give {names}")],
+                )
+            given: list[Any] = [x[n] for n in names]
+        elif isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and np.ndim(x[0]) > 0)):
+            given = list(x)
+        else:
+            given = [x]
+        if len(given) != len(names):
+            raise UsageError(f"{len(given)} inputs given, the model has {len(names)}: {names}")
+        arrays = [np.asarray(a) for a in given]
+        faults = []
+        for port, array in zip(self.inputs, arrays, strict=True):
+            where = f'input "{port["name"]}"'
+            expected = f"[N, {', '.join(str(d) for d in port['shape'])}]"
+            if list(array.shape[1:]) != port["shape"] or array.ndim == 0:
+                faults.append(Fault(where, f"has the shape {list(array.shape)}", f"give {expected}"))
+            if dtype is np.int8 and array.dtype != np.int8:
+                faults.append(Fault(where, f"is {array.dtype}, not int8", "give int8, or use run_float"))
+        if len({len(a) for a in arrays if a.ndim}) > 1:
+            faults.append(Fault("x", "the inputs have different numbers of samples", "give as many of each"))
+        if faults:
+            raise UsageError("the samples do not fit the model", faults)
+        return arrays
+
+    def _execute(self, arrays: Sequence[Array], trace: bool) -> tuple[list[Array], list[Array]]:
+        count = len(arrays[0])
+        flat = np.concatenate([a.reshape(count, -1).view(np.int8) for a in arrays], axis=1)
+        flat = np.ascontiguousarray(flat)
+        sizes = [p["bytes"] for p in self.outputs]
+        out = np.zeros((count, sum(sizes)), np.int8)
+        traced = [e["output"]["bytes"] for e in self.layers]
+        traces = np.zeros((count, sum(traced)) if trace else (0,), np.int8)
+        cast = self._ffi.cast
+        self._lib.mcugen_host_run(
+            self._net,
+            cast("int8_t *", flat.ctypes.data),
+            cast("int8_t *", out.ctypes.data),
+            cast("int8_t *", traces.ctypes.data) if trace and traced else self._ffi.NULL,
+            count,
+        )
+        results = [
+            part.reshape(count, *port["shape"])
+            for part, port in zip(np.split(out, np.cumsum(sizes)[:-1], axis=1), self.outputs, strict=True)
+        ]
+        layers = np.split(traces, np.cumsum(traced)[:-1], axis=1) if trace and traced else []
+        return results, list(layers)
+
+    def run(self, x: Samples) -> Any:
+        """int8 [N, *input_shape] (a list or a dict by name for several inputs) to int8 [N, *output_shape] (a list
+        for several outputs, a dict if a dict was given). Raises UsageError where shapes or types do not fit."""
+        results, _ = self._execute(self._gather(x, np.int8), trace=False)
+        return self._shape_result(x, results)
+
+    def run_layers(self, x: Samples) -> tuple[list[Array], list[Array]]:
+        """Outputs [N, *shape], and every layer's output int8 [N, bytes] in layer order."""
+        return self._execute(self._gather(x, np.int8), trace=True)
+
+    def quantize_inputs(self, x: Samples) -> list[Array]:
+        """Real samples [N, *input_shape] as the int8 that the C takes: nearest, halves away from zero, saturated."""
+        arrays = self._gather(x, np.float32)
+        return [quantize_port(a, p) for a, p in zip(arrays, self.inputs, strict=True)]
+
+    def run_float(self, x: Samples) -> Any:
+        """The same as `run` for real numbers: quantizes the input, dequantizes the output to float32."""
+        results, _ = self._execute(self.quantize_inputs(x), trace=False)
+        return self._shape_result(x, [dequantize_port(r, p) for r, p in zip(results, self.outputs, strict=True)])
+
+    def _shape_result(self, x: Samples, results: list[Array]) -> Any:
+        if isinstance(x, Mapping) and len(results) > 1:
+            return {p["name"]: r for p, r in zip(self.outputs, results, strict=True)}
+        return results[0] if len(results) == 1 else results
+
+    def reset(self) -> None:
+        """Clear the model's state between sequences. Models of this version have none."""
+
+
+def quantize_port(real: Array, port: Mapping[str, Any]) -> Array:
+    """int8 of real values, computed in float32 exactly as the C helper does; NaN becomes the zero point."""
+    with np.errstate(all="ignore"):
+        scaled = np.asarray(real, np.float32) / np.float32(port["scale"])
+    scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=-255.0), -255.0, 255.0)
+    return np.clip(round_half_away(scaled) + port["zero_point"], -128, 127).astype(np.int8)
+
+
+def dequantize_port(q: Array, port: Mapping[str, Any]) -> Array:
+    """float32 values of integers."""
+    if port["dtype"] != "int8":
+        raise InternalError(f"ports of type {port['dtype']} are not known")
+    real: Array = np.float32(port["scale"]) * (q.astype(np.int32) - port["zero_point"]).astype(np.float32)
+    return real

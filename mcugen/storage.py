@@ -1,0 +1,92 @@
+"""Where every activation lives: aliases, lives and overlaps for the planner, and the checked plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mcugen.access import Direction
+from mcugen.ir import Graph
+from mcugen.place import Buffer, Overlap, Plan, place
+from mcugen.plan_check import StepAccess, check_plan
+from mcugen.select import ALIASES, Layer
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The arena: which buffer each tensor lives in, and the plan that places the buffers."""
+
+    buffer_of: Mapping[str, str]
+    buffers: tuple[Buffer, ...]
+    plan: Plan
+
+    def offset(self, tensor: str) -> int:
+        """Bytes from the arena's start."""
+        return self.plan.offsets[self.buffer_of[tensor]]
+
+    @property
+    def arena(self) -> int:
+        """Bytes of the arena; at least one, as C has no empty arrays."""
+        return max(1, self.plan.size)
+
+
+def _aliases(graph: Graph) -> dict[str, str]:
+    """The tensor whose buffer each activation uses."""
+    owner = {name: name for name, t in graph.tensors.items() if t.data is None}
+    for node in graph.nodes:
+        if node.op in ALIASES:
+            owner[node.outputs[0]] = owner[node.inputs[0]]
+    return owner
+
+
+def _buffers(graph: Graph, layers: Sequence[Layer], owner: Mapping[str, str]) -> list[Buffer]:
+    first = {owner[name]: -1 for name in graph.inputs}
+    last = {owner[name]: 0 for name in graph.inputs}
+    for layer in layers:
+        for name in layer.node.outputs:
+            first.setdefault(owner[name], layer.index)
+            last[owner[name]] = max(last.get(owner[name], 0), layer.index)
+        for name in layer.node.inputs:
+            if name in owner:
+                last[owner[name]] = max(last[owner[name]], layer.index)
+    for name in graph.outputs:
+        last[owner[name]] = len(layers)
+    buffers = [Buffer(n, graph.type(n).bytes, first[n], last[n]) for n in first]
+    for layer in layers:
+        size = layer.kernel.scratch(layer.node, graph)
+        if size:
+            buffers.append(Buffer(f"{layer.node.name}/scratch", size, layer.index, layer.index, align=8))
+    return buffers
+
+
+def assign(graph: Graph, layers: Sequence[Layer], overlap: bool = True) -> Storage:
+    """Place every activation and scratch buffer in the arena; the plan is checked by simulating its bytes."""
+    owner = _aliases(graph)
+    buffers = _buffers(graph, layers, owner)
+    last = {b.name: b.last for b in buffers}
+    overlaps: list[Overlap] = []
+    accesses = []
+    for layer in layers:
+        node, output = layer.node, owner[layer.node.outputs[0]]
+        pairs = []
+        whole = []
+        for name, access in zip(node.inputs, layer.kernel.access(node, graph), strict=True):
+            if name not in owner:
+                continue
+            source = owner[name]
+            dies = last[source] == layer.index and source != output
+            if access is None or not overlap or not dies or node.inputs.count(name) > 1:
+                whole.append(source)
+                continue
+            pairs.append((source, access))
+            ascending = access.distance(Direction.ASCENDING)
+            descending = access.distance(Direction.DESCENDING)
+            overlaps.append(Overlap(layer.index, source, output, ascending, descending))
+        accesses.append((layer.index, output, tuple(pairs), tuple(whole)))
+    plan = place(buffers, overlaps)
+    steps = [
+        StepAccess(i, output, pairs, plan.directions.get(i, Direction.ASCENDING), whole)
+        for i, output, pairs, whole in accesses
+    ]
+    check_plan(plan, buffers, steps)
+    return Storage(owner, tuple(buffers), plan)

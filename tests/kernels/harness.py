@@ -1,0 +1,93 @@
+"""Compare kernels with the integer reference: many one-node graphs in one library, every layer, several builds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mcugen.boards import load_board
+from mcugen.execute import run
+from mcugen.ir import Array, Graph, Node, Tensor
+from mcugen.pipeline import Compiled, lay_out, write
+from native import SANITIZERS, compile_native, run_native
+
+BUILDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("gcc", ("-O3",)),
+    ("clang", ("-O2", "-fsanitize=undefined", "-fno-sanitize-recover=all")),
+    ("gcc", SANITIZERS),
+)
+
+
+def merge(graphs: Sequence[Graph]) -> Graph:
+    """One graph of several independent ones, so that one compilation tests them all."""
+    inputs: list[str] = []
+    outputs: list[str] = []
+    nodes: list[Node] = []
+    tensors: dict[str, Tensor] = {}
+    for i, graph in enumerate(graphs):
+        names = {name: f"g{i}/{name}" for name in graph.tensors}
+        inputs += [names[n] for n in graph.inputs]
+        outputs += [names[n] for n in graph.outputs]
+        nodes += [
+            replace(
+                n,
+                name=f"g{i}/{n.name}",
+                inputs=tuple(names[x] for x in n.inputs),
+                outputs=tuple(names[x] for x in n.outputs),
+            )
+            for n in graph.nodes
+        ]
+        tensors |= {names[n]: replace(t, name=names[n], source=names[n]) for n, t in graph.tensors.items()}
+    return Graph("merged", tuple(inputs), tuple(outputs), tuple(nodes), tensors)
+
+
+def samples_for(graph: Graph, count: int, seed: int) -> list[Array]:
+    """Random int8 samples [count, *shape], the last two all-min and all-max."""
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for name in graph.inputs:
+        values = rng.integers(-128, 128, (count, *graph.type(name).shape)).astype(np.int8)
+        values[-2], values[-1] = -128, 127
+        arrays.append(values)
+    return arrays
+
+
+def check_kernel(
+    graphs: Graph | Sequence[Graph],
+    inputs: Sequence[Array] | int = 8,
+    seed: int = 0,
+    board: str = "host",
+    builds: Sequence[tuple[str, tuple[str, ...]]] = BUILDS,
+    kernel: str | None = None,
+) -> None:
+    """Assert that the generated C of one or several integer graphs equals the reference in every layer.
+
+    `inputs`: arrays [N, *shape of the type] per graph input, or a number of random samples. `kernel`: assert that
+    this kernel was chosen for some layer.
+    """
+    graph = merge([graphs] if isinstance(graphs, Graph) else graphs)
+    arrays = samples_for(graph, inputs, seed) if isinstance(inputs, int) else list(inputs)
+    library = lay_out(graph, load_board(board), "t", "test", "0" * 64, "test")
+    assert kernel is None or kernel in {layer.kernel.name for layer in library.layers}
+    expected = [run(graph, dict(zip(graph.inputs, sample, strict=True))) for sample in zip(*arrays, strict=True)]
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        folder = write(Compiled(library, graph, {}, ()), work).path
+        for compiler, flags in builds:
+            program = compile_native(folder, work, compiler, flags)
+            results, layers = run_native(program, folder, arrays)
+            for layer, got in zip(library.layers, layers, strict=True):
+                wanted = np.stack([e[layer.node.outputs[0]].reshape(-1) for e in expected])
+                wrong = np.argwhere(got != wanted)
+                assert not len(wrong), (
+                    f"{compiler} {flags}: {layer.node.name} ({layer.kernel.name}) {dict(layer.node.attrs)}: "
+                    f"{len(wrong)} of {wanted.size} bytes, first at {wrong[0]}: "
+                    f"{got[tuple(wrong[0])]} for {wanted[tuple(wrong[0])]}"
+                )
+            for tensor, got in zip(graph.outputs, results, strict=True):
+                wanted = np.stack([e[tensor].reshape(-1) for e in expected])
+                assert np.array_equal(got, wanted), f"{compiler} {flags}: output {tensor}"
