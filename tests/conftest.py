@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ settings.register_profile(
 settings.load_profile("mcugen")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Compiled host twins: not among the user's own; `make clean` removes them.
+os.environ["MCUGEN_CACHE"] = str(REPOSITORY / "build" / "test-cache")
 
 
 @pytest.fixture(scope="session")
