@@ -1,4 +1,4 @@
-"""The one loader for calibration and test data: files, folders, generators and Python objects to arrays by input.
+"""The one loader for calibration and test data: files, folders and generators become arrays by input.
 
 Every array has the sample axis first. All faults are reported at once, as UsageError.
 """
@@ -37,9 +37,9 @@ Purpose = Literal["calibration", "test"]
 class DataSet:
     """Samples for every input of a model.
 
-    arrays: by input name, [count, *shape], float32 for float inputs, else the input's own type; arrays that came
-    from Python in that form are shared, not copied. labels: [count, ...] or None. description: one line on where
-    the samples came from. notes: what the user should know about how they were understood.
+    arrays: by input name, [count, *shape], float32 for float inputs, else the input's own type; arrays that
+    came from Python in that form are shared, not copied. labels: [count, ...] or None. description: one line
+    on where the samples came from. notes: what the user should know about how they were understood.
     """
 
     arrays: dict[str, Array]
@@ -57,10 +57,10 @@ def load_data(
 ) -> DataSet:
     """Load samples for all inputs of a model.
 
-    spec: a .npz or .npy file, a folder of either, `module:function`; or from Python an array (one input), a dict
-    of arrays by input name, an iterable of samples or a callable that gives one. A sample is a dict by input
-    name, a list in the order of the inputs, or for one input an array, with or without a leading axis of 1.
-    Raises UsageError with all faults that were found.
+    spec: a .npz or .npy file, a folder of either, `module:function`; or from Python an array (one input), a
+    dict of arrays by input name, an iterable of samples or a callable that gives one. A sample is a dict by
+    input name, a list in the order of the inputs, or for one input an array; each array is without the sample
+    axis or with one of length 1. At most MAX_BYTES of samples are read. Raises UsageError with all faults that were found.
     """
     description, table = _open(spec, inputs)
     title = f"{purpose} data from {description}"
@@ -100,7 +100,7 @@ def load_data(
 
 
 def random_data(inputs: Sequence[InputSpec], count: int, seed: int) -> DataSet:
-    """Standard normal numbers (0 or 1 for integer inputs), for a first try without data; UsageError if count < 1."""
+    """Standard normal numbers (0 or 1 for integer inputs), for a first try; UsageError if count < 1."""
     if count < 1:
         raise UsageError(f"{count} random samples asked for", [Fault("", "at least one is needed")])
     rng = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def random_data(inputs: Sequence[InputSpec], count: int, seed: int) -> DataSet:
         else:
             arrays[one.name] = rng.integers(0, 2, shape).astype(one.dtype.numpy)
     note = (
-        "RANDOM DATA, not samples of the real input: sizes and speed are right, accuracy is not to be expected."
+        "RANDOM DATA, not samples of the real input: sizes and speed are right, accuracy is not."
         " Give real samples before you use the library"
     )
     return DataSet(arrays, None, count, f"random numbers ({count} samples, seed {seed})", [note])
@@ -139,7 +139,7 @@ def _open(spec: Any, inputs: Sequence[InputSpec]) -> tuple[str, Table]:
 
 
 def _choose(table: Table, inputs: Sequence[InputSpec]) -> tuple[dict[str, Entry], Entry | None]:
-    """Which array is which input, by name, else the only one that can be; faults and notes go to the table."""
+    """Which array is which input, by name, else the only one possible; faults and notes go to the table."""
     entries = dict(table.entries)
     chosen = {name: entries.pop(found) for name, found in match_names(entries, inputs).items()}
     labels = next((entries.pop(name) for name in LABELS if name in entries), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def expected(one: InputSpec) -> str:
 
 
 def match_names(names: Iterable[str], inputs: Sequence[InputSpec]) -> dict[str, str]:
-    """Which of the names is which input: {input's name: name}; exact, else by an alias that nobody else has."""
+    """Which name is which input, {input: name}: the same one, else an alias that fits no other."""
     given = list(names)
     found = {one.name: one.name for one in inputs if one.name in given}
     free = [name for name in given if name not in found]
@@ -58,7 +59,7 @@ def _is_float(one: InputSpec) -> bool:
     return one.dtype in (DType.FLOAT32, DType.FLOAT16)
 
 
-def sample_dtype(one: InputSpec) -> np.dtype[np.generic]:
+def sample_dtype(one: InputSpec) -> np.dtype[Any]:
     """The type samples are kept in: float32 for every float input."""
     return np.dtype(np.float32) if _is_float(one) else one.dtype.numpy
 

@@ -22,7 +22,7 @@ _DICTS = "yield dicts by input name; they are safer than lists"
 
 
 def from_function(module: str, function: str, inputs: Sequence[InputSpec], limit: int) -> Table:
-    """What the user's function gives, or the object of that name; the current folder is on the path meanwhile."""
+    """What the user's function or object gives; the current folder is on the path meanwhile."""
     name = f"{module}:{function}"
     with _importable(os.getcwd()):
         try:

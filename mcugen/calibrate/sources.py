@@ -1,4 +1,4 @@
-"""Open numpy files that nobody vouches for: headers first, values later and only of the arrays that are wanted.
+"""Open numpy files that nobody vouches for: headers first, values later and only of wanted arrays.
 
 Nothing is unpickled, and no memory is taken for sizes that a header or a zip directory merely claims.
 """
@@ -25,7 +25,7 @@ _RESAVE = "save it again with numpy.savez or numpy.save"
 
 @dataclass(frozen=True)
 class Entry:
-    """An array that can be read: parts to be put one after the other along the first axis, the sample axis."""
+    """An array that can be read: parts that follow one another along the first axis, the sample axis."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
