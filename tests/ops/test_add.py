@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graphs import int8_type, one_node_graph, random_int8
-from tflm import TensorSpec, run_tflm
 
 from mcugen.ir import TensorType
 from mcugen.ops import OPS
+from tests.graphs import int8_type, one_node_graph, random_int8
+from tests.tflm import TensorSpec, run_tflm
 
 SHAPES = [
     ((1, 7, 5, 3), (1, 7, 5, 3)),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graphs import int8_type, one_node_graph
-from tflm import TensorSpec, run_tflm
 
 from mcugen.ir import Array
 from mcugen.ops import OPS
+from tests.graphs import int8_type, one_node_graph
+from tests.tflm import TensorSpec, run_tflm
 
 ALL = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
 

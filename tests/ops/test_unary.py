@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from graphs import int8_type, one_node_graph
-from tflm import TensorSpec, run_tflm
 
 from mcugen.ir import Array, Quant, TensorType
 from mcugen.ops import OPS
 from mcugen.ops.functions import FUNCTIONS, Expression, X, evaluate
 from mcugen.ops.unary import clip_bounds
+from tests.graphs import int8_type, one_node_graph
+from tests.tflm import TensorSpec, run_tflm
 
 ALL = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
 INF = math.inf
