@@ -60,7 +60,8 @@ def load_data(
     spec: a .npz or .npy file, a folder of either, `module:function`; or from Python an array (one input), a
     dict of arrays by input name, an iterable of samples or a callable that gives one. A sample is a dict by
     input name, a list in the order of the inputs, or for one input an array; each array is without the sample
-    axis or with one of length 1. At most MAX_BYTES of samples are read. Raises UsageError with all faults that were found.
+    axis or with one of length 1. At most MAX_BYTES of samples are read.
+    Raises UsageError with all faults that were found.
     """
     description, table = _open(spec, inputs)
     title = f"{purpose} data from {description}"
@@ -127,7 +128,7 @@ def _open(spec: Any, inputs: Sequence[InputSpec]) -> tuple[str, Table]:
     if isinstance(spec, (str, os.PathLike)):
         text = os.fspath(spec)
         path = Path(text)
-        if os.path.exists(path):
+        if os.path.exists(text):
             return path.name or text, open_path(path)
         module, colon, function = text.rpartition(":")
         module = module.removesuffix(".py")
