@@ -140,11 +140,9 @@ def read_entry(one: InputSpec, entry: Entry) -> tuple[Array | None, list[Fault]]
 def _value_fault(where: str, samples: Array) -> Fault | None:
     if samples.dtype.kind != "f":
         return None
-    bad = [
-        int(np.count_nonzero(~np.isfinite(sample))) for sample in samples
-    ]  # one at a time: no second array
-    if not any(bad):
+    finite = np.isfinite(samples)
+    if finite.all():
         return None
-    first = next(index for index, count in enumerate(bad) if count)
-    why = f"{sum(bad):,} values are NaN, infinite or beyond float32, the first in sample {first}"
+    bad = np.argwhere(~finite)
+    why = f"{len(bad):,} values are NaN, infinite or beyond float32, the first in sample {bad[0, 0]}"
     return Fault(where, why, "remove or repair these samples")

@@ -1,4 +1,4 @@
-"""Calibration and test data: what is understood, what is refused in which words, and that no more comes out."""
+"""Calibration and test data: what is understood, what is refused and how, and that no more comes out."""
 
 from __future__ import annotations
 
@@ -532,4 +532,4 @@ def test_damaged_files_never_surprise(save: Callable[..., None], tmp_path: Path)
             assert error.faults
         else:
             assert found.arrays[ONE.name].shape == (found.count, 4, 3, 1)
-    assert 0 < refused
+    assert refused > 0
