@@ -1,6 +1,7 @@
 """slice: output index i of an axis is input index begin + i * step, 0 <= i < size.
 
-Attributes begin, step (positive or negative) and size hold one integer per axis. Same quantization in and out.
+Attributes begin, step (positive or negative) and size hold one integer per axis. Same quantization
+in and out.
 """
 
 from __future__ import annotations
