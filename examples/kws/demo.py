@@ -42,9 +42,7 @@ def main(out: Path = OUT) -> int:
         print_words(built, report.emulated_vectors)
         print_accuracy(report)
         print_verdict(report)
-        console.print(
-            f"\nThe library is in {built.path.relative_to(HERE.parent.parent)}/; it is yours to use."
-        )
+        console.print(f"\nThe library is in {built.path}, ready for your firmware.", soft_wrap=True)
         return 0 if report.ok else VerifyError.exit_code
     except McugenError as error:
         print(error, file=sys.stderr)
