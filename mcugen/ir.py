@@ -102,7 +102,7 @@ class Tensor:
         return self.type.shape
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """One operator. `origin` says where it came from (`onnx:Conv "pw1"`), `fused` what it swallowed."""
 

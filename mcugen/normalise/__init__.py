@@ -9,10 +9,21 @@ from mcugen.normalise.fuse_clamp import fuse_clamp
 from mcugen.normalise.fuse_pad import fuse_pad
 from mcugen.normalise.layout import settle_layout
 from mcugen.normalise.merge_reshapes import merge_reshapes
+from mcugen.normalise.name_tensors import name_tensors
 from mcugen.normalise.unary_chains import fuse_unary
 from mcugen.rewrite import live
 
-PASSES = (settle_layout, merge_reshapes, fold_affine, fuse_clamp, fuse_unary, fuse_clamp, fuse_pad, merge_reshapes)
+PASSES = (
+    settle_layout,
+    merge_reshapes,
+    fold_affine,
+    fuse_clamp,
+    fuse_unary,
+    fuse_clamp,
+    fuse_pad,
+    merge_reshapes,
+    name_tensors,
+)
 
 
 def normalise(graph: Graph) -> Graph:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcugen.ir import Array, Graph, Node, Tensor
+from mcugen.ops.functions import affine
 from mcugen.ops.op import NO_CLAMP, clamp_of
 from mcugen.rewrite import fused_origins, sole_consumer, with_nodes
 
@@ -38,6 +39,9 @@ def _affine(graph: Graph, node: Node, x: str, channels: int) -> tuple[Array, Arr
         if not plain or weights.shape != (1, 1, 1, channels) or clamp_of(node) != NO_CLAMP:
             return None
         return weights.reshape(-1).astype(np.float64), graph.constant(node.inputs[2]).astype(np.float64)
+    if node.op == "unary":
+        numbers = affine(node.attrs["function"])
+        return None if numbers is None else (one * numbers[0], one * numbers[1])
     if node.op not in ("add", "sub", "mul") or len(node.inputs) != 2 or node.inputs[0] == node.inputs[1]:
         return None
     other = _vector(graph, node.inputs[1] if node.inputs[0] == x else node.inputs[0], channels)

@@ -42,6 +42,11 @@ def _show(table: Table) -> None:
         Console(highlight=False, width=240).print(table)
 
 
+def _short(name: str, most: int = 56) -> str:
+    """A name that does not push a table off the screen; exporters write names of hundreds of characters."""
+    return name if len(name) <= most else f"{name[: most // 2]}...{name[-most // 2 + 3 :]}"
+
+
 def _ports(manifest: dict[str, Any]) -> None:
     for kind in ("inputs", "outputs"):
         for port in manifest[kind]:
@@ -64,7 +69,7 @@ def _layers(manifest: dict[str, Any]) -> None:
             f"{layer['weight_bytes']:,}",
             "x".join(str(d) for d in output["shape"]),
             f"{output['offset']:,}",
-            escape(layer["origin"]),
+            escape(_short(layer["origin"])),
         )
     _show(table)
 
@@ -127,7 +132,7 @@ def print_verify(report: Report) -> None:
     for layer in report.layers:
         ratio_text = "-" if layer.sqnr is None else f"{layer.sqnr:.1f}"
         table.add_row(
-            str(layer.index), layer.op, f"{layer.compared:,}", f"{layer.different:,}", ratio_text, escape(layer.name)
+            str(layer.index), layer.op, f"{layer.compared:,}", f"{layer.different:,}", ratio_text, escape(_short(layer.name))
         )
     _show(table)
     console.print(f"vectors {report.vectors:,}: {report.source}", markup=False)
