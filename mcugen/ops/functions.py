@@ -163,6 +163,28 @@ def compose(function: Expression, inner: Expression) -> Expression:
     return recognise(_merge_bounds(substitute(function, inner)))
 
 
+def affine(function: Expression) -> tuple[float, float] | None:
+    """(a, b) of an expression that is written as a * x + b; None for any other."""
+    if not isinstance(function, tuple):
+        return 0.0, float(function)
+    if function == X:
+        return 1.0, 0.0
+    name = function[0]
+    parts = [affine(p) for p in function[1:]] if name in ("neg", "add", "sub", "mul", "div") else [None]
+    (a, b), (c, d) = parts[0] or (math.nan, 0.0), parts[-1] or (math.nan, 0.0)
+    if None in parts:
+        return None
+    if name == "neg":
+        return -a, -b
+    if name == "add":
+        return a + c, b + d
+    if name == "sub":
+        return a - c, b - d
+    if name == "mul" and a * c == 0.0:
+        return a * d + c * b, b * d
+    return (a / d, b / d) if name == "div" and c == 0.0 and d != 0.0 else None
+
+
 def _merge_bounds(function: Expression) -> Expression:
     """max, min and clip with constant bounds as one clip."""
     if not isinstance(function, tuple) or function == X:
@@ -196,8 +218,10 @@ def recognise(function: Expression) -> Expression:
     if not isinstance(function, tuple) or all(a == X or not isinstance(a, tuple) for a in function[1:]):
         return function
     values = evaluate(function, _PROBES)
+    if not np.isfinite(values).all():
+        return function
     for known, known_values in zip(_NAMED, _NAMED_VALUES, strict=True):
-        if np.all(np.abs(values - known_values) <= _TOLERANCE):  # never true of NaN
+        if np.all(np.abs(values - known_values) <= _TOLERANCE):
             return known
     slope = float(-evaluate(function, np.array(-1.0)))
     if np.all(np.abs(values - evaluate(("leaky_relu", X, slope), _PROBES)) <= _TOLERANCE):
