@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from numpy.typing import NDArray
 
 settings.register_profile(
     "mcugen",
@@ -52,17 +50,3 @@ def kws_calib() -> Path:
 def kws_test() -> Path:
     """100 other clips to score kws, as kws_calib."""
     return REPOSITORY / "examples/kws/kws_test.npz"
-
-
-@pytest.fixture(scope="session")
-def kws_samples(kws_calib: Path) -> NDArray[np.float32]:
-    """The clips of kws_calib: float32 [100, 49, 10, 1]."""
-    with np.load(kws_calib) as file:
-        samples: NDArray[np.float32] = file["input"]
-    return samples
-
-
-@pytest.fixture(scope="session")
-def rng_seed() -> int:
-    """The one seed of tests that draw their own numbers."""
-    return 20
