@@ -50,3 +50,9 @@ def kws_calib() -> Path:
 def kws_test() -> Path:
     """100 other clips to score kws, as kws_calib."""
     return REPOSITORY / "examples/kws/kws_test.npz"
+
+
+@pytest.fixture(scope="session")
+def rng_seed() -> int:
+    """The one seed of tests that draw their own numbers."""
+    return 20
