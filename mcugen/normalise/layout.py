@@ -18,6 +18,8 @@ from mcugen.ir import Graph, Node, Tensor, TensorType
 from mcugen.ops import OPS
 from mcugen.rewrite import live
 
+LAYOUT = "layout"  # origin of the nodes that this pass adds
+
 
 @dataclass(frozen=True)
 class View:
@@ -77,12 +79,12 @@ class Layout:
         name, source = view.base, self.tensors[view.base].source
         if view.perm != _identity(len(view.perm)):
             name = self.emit(
-                Node("", "transpose", (name,), (wanted or f"{name}/transpose",), {"perm": view.perm}, "layout"),
+                Node("", "transpose", (name,), (wanted or f"{name}/transpose",), {"perm": view.perm}, LAYOUT),
                 source,
             )
         if self.shape(name) != view.shape:
             name = self.emit(
-                Node("", "reshape", (name,), (wanted or f"{name}/reshape",), {"shape": view.shape}, "layout"),
+                Node("", "reshape", (name,), (wanted or f"{name}/reshape",), {"shape": view.shape}, LAYOUT),
                 source,
             )
         self.made[view] = name

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcugen.ir import Graph
+from mcugen.normalise.layout import LAYOUT
 
 
 def name_tensors(graph: Graph) -> Graph:
     """The graph with activations and their nodes renamed to their source, where that name is free.
 
-    Of several tensors with one source (a layout's transposes and reshapes) the last one gets the plain name.
+    Of several tensors with one source the last one gets the plain name, the layout's own copies come after all others.
     """
     names = {n: n for n in graph.tensors}
     taken = {n for n, t in graph.tensors.items() if t.data is not None or n in graph.inputs}
-    for node in reversed(graph.nodes):
+    for node in sorted(reversed(graph.nodes), key=lambda n: n.origin == LAYOUT):
         (name,) = node.outputs
         wanted = source = graph.tensors[name].source or name
         count = 1

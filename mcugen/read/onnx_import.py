@@ -16,7 +16,8 @@ from mcugen.errors import Fault, ModelError, UnsupportedError
 from mcugen.ir import Array, DType, Graph, Node, Tensor, TensorType
 from mcugen.ops import ONNX_IMPORTS, OPS
 from mcugen.read.fold import FOLDABLE, constant_value, evaluate
-from mcugen.read.onnx_file import LoadedModel, load_onnx
+from mcugen.read.onnx_check import form_faults
+from mcugen.read.onnx_file import LoadedModel, load_onnx, nonfinite_initializers
 
 ELEMENT_LIMIT = 1 << 28  # elements of one activation: far beyond any microcontroller, below any memory trouble
 
@@ -391,7 +392,8 @@ def _walk(ctx: Importer, nodes: Sequence[OnnxNode]) -> None:
 def _rename(ctx: Importer, file_name: str, used: set[str]) -> None:
     """Let the tensor that stands for a name in the file carry that name, as far as it is free."""
     tensor = ctx.names.get(file_name)
-    if tensor is None or file_name in ctx.tensors or tensor in used:
+    made = {output for node in ctx.nodes for output in node.outputs}
+    if tensor is None or tensor not in made or file_name in ctx.tensors or tensor in used:
         return
     used.add(tensor)
     old = ctx.tensors.pop(tensor)
@@ -423,6 +425,13 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
     missing = _unsupported_types(nodes)
     if missing:
         raise UnsupportedError(f"{loaded.path.name}: {len(missing)} operators cannot be compiled", missing)
+    invalid = form_faults(model, loaded.opset)
+    invalid += [
+        Fault(f'tensor "{name}"', "holds NaN or infinity", "check the training; retrain or repair the weights")
+        for name in nonfinite_initializers(model)
+    ]
+    if invalid:
+        raise ModelError(f"{loaded.path.name}: {len(invalid)} faults in the model", invalid)
     inputs = _input_tensors(model, notes)
     ctx = Importer(loaded.opset)
     ctx.tensors.update({t.name: t for t in inputs})
