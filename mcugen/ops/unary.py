@@ -66,11 +66,19 @@ def import_prelu(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [emit_unary(ctx, n, n.inputs[0], ("leaky_relu", X, float(slope.flat[0])))]
 
 
+def _with_rank(ctx: Importer, n: OnnxNode, y: str, rank: int) -> str:
+    """y with axes of size 1 before its own: what broadcasting with a constant of one element can do."""
+    shape = ctx.shape(y)
+    return ctx.reshape(n, y, (1,) * (rank - len(shape)) + shape)
+
+
 def import_pow(ctx: Importer, n: OnnxNode) -> Sequence[str]:
+    """ONNX Pow with a constant exponent."""
     exponent = ctx.constant_input(n, 1, "exponents")
     if exponent.size != 1:
         ctx.unsupported(n, "an exponent per element is not supported", "use one exponent for all elements")
-    return [emit_unary(ctx, n, n.inputs[0], ("pow", X, float(exponent.reshape(()))))]
+    y = emit_unary(ctx, n, n.inputs[0], ("pow", X, float(exponent.reshape(()))))
+    return [_with_rank(ctx, n, y, exponent.ndim)]
 
 
 def import_extremum(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -93,7 +101,8 @@ def import_extremum(ctx: Importer, n: OnnxNode) -> Sequence[str]:
             "use Add, or cut the model before it",
         )
     none = (lo, hi) == (-math.inf, math.inf)
-    return [emit_unary(ctx, n, active[0], X if none else ("clip", X, lo, hi))]
+    y = emit_unary(ctx, n, active[0], X if none else ("clip", X, lo, hi))
+    return [_with_rank(ctx, n, y, max(len(ctx.shape(name)) for name in n.inputs))]
 
 
 def _swish(n: OnnxNode) -> Expression:

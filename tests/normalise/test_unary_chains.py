@@ -13,6 +13,7 @@ from mcugen.execute import run
 from mcugen.ir import Array, Attr, Graph, Node, Tensor, TensorType
 from mcugen.normalise.unary_chains import fuse_unary
 from mcugen.ops.functions import Expression, X
+from mcugen.rewrite import live
 
 SHAPE = (1, 5, 3)
 Step = tuple[str, str, Sequence[str | float | Array], dict[str, Attr]]  # output, op, operands, attributes
@@ -160,3 +161,48 @@ def test_long_doublings_stay_small() -> None:
     names = ["x", "z", *(f"t{i}" for i in range(40)), "y"]
     steps = [mul(names[i + 2], names[i], names[i + 1]) for i in range(41)]
     assert len(check_graph(fuse_unary(build(steps)), "fuse_unary").nodes) == 41
+
+
+def random_steps(rng: np.random.Generator) -> tuple[list[Step], list[str]]:
+    """A random graph of element-wise nodes with shared operands, and one to three outputs."""
+    names, steps = ["x", "z"], list[Step]()
+    functions: list[Expression] = [
+        ("tanh", X),
+        ("sigmoid", X),
+        ("clip", X, -1.0, 0.5),
+        ("abs", X),
+        ("sub", 1.0, X),
+    ]
+    for i in range(int(rng.integers(2, 14))):
+        name = f"t{i}"
+        first, second = (
+            names[int(k)] for k in len(names) - 1 - rng.geometric(0.45, 2).clip(1, len(names)) + 1
+        )
+        choice = rng.integers(0, 4)
+        if choice == 0:
+            steps.append(unary(name, first, functions[int(rng.integers(len(functions)))]))
+        elif choice == 1:
+            steps.append(
+                (name, str(rng.choice(["add", "sub", "mul"])), (first, float(rng.uniform(-1, 1))), {})
+            )
+        else:
+            clamp = {"clamp": (-0.5, 1.0)} if rng.random() < 0.3 else {}
+            steps.append((name, str(rng.choice(["add", "sub", "mul"])), (first, second), clamp))
+        names.append(name)
+    outputs = {names[-1], *rng.choice(names[2:], int(rng.integers(0, 3)))}
+    return steps, sorted(str(o) for o in outputs)
+
+
+def test_random_graphs_compute_the_same() -> None:
+    rng = np.random.default_rng(3)
+    fused = 0
+    for _ in range(150):
+        steps, outputs = random_steps(rng)
+        before = live(build(steps, outputs))
+        after = check_graph(fuse_unary(before), "fuse_unary")
+        feeds = {n: rng.standard_normal(SHAPE).astype(np.float32) for n in ("x", "z")}
+        old, new = run(before, feeds), run(after, feeds)
+        for output in outputs:
+            np.testing.assert_allclose(new[output], old[output], rtol=1e-4, atol=1e-5)
+        fused += len(before.nodes) - len(after.nodes)
+    assert fused > 150

@@ -162,6 +162,9 @@ def test_clip(
         ("Pow", [SHAPE, values(2.0)], ["unary"]),
         ("Max", [SHAPE, values(0.25)], ["unary"]),
         ("Min", [values(0.25).reshape(()), SHAPE], ["unary"]),
+        ("Max", [(4, 5), values(0.25).reshape(1, 1, 1)], ["unary", "reshape"]),
+        ("Pow", [(4, 5), values(3.0).reshape(1, 1, 1)], ["unary", "reshape"]),
+        ("Mul", [(4, 5), values(3.0).reshape(1, 1, 1)], ["reshape", "mul"]),
         ("PRelu", [SHAPE, values(0.25)], ["unary"]),
         ("PRelu", [SHAPE, np.full((3, 1, 1), 0.1, F32)], ["unary"]),
     ],
@@ -170,7 +173,7 @@ def test_clip(
 def test_binary(
     op: str, operands: list[tuple[int, ...] | Array], wanted: list[str], opset: int, tmp_path: Path
 ) -> None:
-    assert ops(imported(save(tmp_path, op, operands, {}, opset, SHAPE))) == wanted
+    assert ops(imported(save(tmp_path, op, operands, {}, opset))) == wanted
 
 
 @pytest.mark.parametrize(
