@@ -53,7 +53,9 @@ class Access:
             gaps = self.write_end[live] - later[live]
         else:
             needed = np.where(reads, self.read_end, -1)
-            later = np.maximum.accumulate(needed)  # highest byte needed at t or in a smaller t, which runs later
+            later = np.maximum.accumulate(
+                needed
+            )  # highest byte needed at t or in a smaller t, which runs later
             if self.atomic:
                 later = np.append(np.int64(-1), later[:-1])
             live = later >= 0

@@ -27,7 +27,9 @@ app = typer.Typer(
 )
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
-BoardOption = Annotated[str, typer.Option("--board", "-b", help="a name from `mcugen boards` or a .toml file")]
+BoardOption = Annotated[
+    str, typer.Option("--board", "-b", help="a name from `mcugen boards` or a .toml file")
+]
 CalibOption = Annotated[
     str | None,
     typer.Option(help=".npz, .npy, folder, module:function, ranges .json of an earlier build, or `random`"),
@@ -35,7 +37,8 @@ CalibOption = Annotated[
 NameOption = Annotated[str | None, typer.Option("--name", "-n", help="name of the library and of its folder")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print only JSON on stdout")]
 PercentileOption = Annotated[
-    float | None, typer.Option(help="calibrate by this percentile of all values, e.g. 99.99, instead of min-max")
+    float | None,
+    typer.Option(help="calibrate by this percentile of all values, e.g. 99.99, instead of min-max"),
 ]
 
 
@@ -58,7 +61,9 @@ def _progress() -> tuple[RichProgress, Callable[[Iterable[Any], str], Iterator[A
     return bar, track
 
 
-def _stored_command(model: Path, board: str, calib: str | None, name: str | None, percentile: float | None) -> str:
+def _stored_command(
+    model: Path, board: str, calib: str | None, name: str | None, percentile: float | None
+) -> str:
     """The command that makes the library again, with base names only, so that equal input gives equal bytes."""
     words = ["mcugen", "build", model.name, "--board", Path(board).name]
     if calib is not None:
@@ -75,7 +80,9 @@ def build(
     model: Annotated[Path, typer.Argument(help="the trained float network, .onnx")],
     board: BoardOption = "cortex-m4",
     calib: CalibOption = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="the folder NAME is written into this one")] = Path("out"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="the folder NAME is written into this one")] = Path(
+        "out"
+    ),
     name: NameOption = None,
     percentile: PercentileOption = None,
     as_json: JsonOption = False,
@@ -105,10 +112,16 @@ def build(
 @app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="a folder that `mcugen build` wrote")],
-    data: Annotated[str | None, typer.Option(help="test data in the forms of --calib; `y` or `labels` holds labels")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="test data in the forms of --calib; `y` or `labels` holds labels")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="the float model: agreement, SQNR per layer")] = None,
-    emulate: Annotated[bool, typer.Option("--emulate", help="also run as firmware on the emulated board")] = False,
-    board: Annotated[str | None, typer.Option("--board", "-b", help="for --emulate; default: the library's own")] = None,
+    emulate: Annotated[
+        bool, typer.Option("--emulate", help="also run as firmware on the emulated board")
+    ] = False,
+    board: Annotated[
+        str | None, typer.Option("--board", "-b", help="for --emulate; default: the library's own")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that the C in FOLDER computes what the integer reference computes, byte by byte, every layer."""

@@ -55,4 +55,3 @@ def outputs(graph: Graph, samples: Mapping[str, Array]) -> dict[str, Array]:
     """The graph's outputs [N, *shape of the type] over all samples."""
     chunks = [{n: c[n] for n in graph.outputs} for c in run_samples(graph, samples)]
     return {n: np.concatenate([c[n] for c in chunks]) for n in graph.outputs}
-

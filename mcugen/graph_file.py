@@ -103,7 +103,15 @@ def load_graph(path: Path) -> Graph:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return _graph(json.loads(archive["graph"].tobytes()), archive)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, InternalError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        InternalError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
             f"{path.name}: cannot be read", [Fault(path.name, reason, "build the library again")]

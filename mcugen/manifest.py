@@ -137,7 +137,9 @@ def manifest_path(folder: Path) -> Path:
         if isinstance(document, dict) and "mcugen" in document and document.get("name") == path.stem:
             return path
     why = "holds no library of mcugen" if folder.is_dir() else "is not a folder"
-    raise UsageError("no library to read", [Fault(str(folder), why, "give the folder that `mcugen build` wrote")])
+    raise UsageError(
+        "no library to read", [Fault(str(folder), why, "give the folder that `mcugen build` wrote")]
+    )
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:

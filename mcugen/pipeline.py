@@ -73,7 +73,9 @@ def input_specs(graph: Graph) -> list[InputSpec]:
     for name in graph.inputs:
         tensor = graph.tensors[name]
         shape = tuple(user_shape(tensor.shape))
-        specs.append(InputSpec(tensor.source or name, shape, tensor.type.dtype, len(shape) < len(tensor.shape)))
+        specs.append(
+            InputSpec(tensor.source or name, shape, tensor.type.dtype, len(shape) < len(tensor.shape))
+        )
     return specs
 
 
@@ -100,7 +102,9 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
             ],
         )
     if settings.percentile is not None and not 50.0 < settings.percentile <= 100.0:
-        raise UsageError("--percentile lies above 50 and at most at 100", [Fault("--percentile", "out of range")])
+        raise UsageError(
+            "--percentile lies above 50 and at most at 100", [Fault("--percentile", "out of range")]
+        )
     if isinstance(calib, str | Path) and str(calib).endswith(".json"):
         return read_ranges(Path(calib), graph)
     if isinstance(calib, str) and calib == "random":
@@ -174,8 +178,8 @@ def build(
 ) -> Build:
     """Compile an ONNX file into the folder out/NAME and return it with its manifest.
 
-    calib: what `--calib` takes, or arrays, dicts by input name or iterables of samples from Python. Raises McugenError's
-    subclasses for everything that a user can mend.
+    calib: what `--calib` takes, or from Python arrays, dicts by input name or iterables of samples. Raises
+    McugenError's subclasses for everything that a user can mend.
     """
     target = load_board(board) if isinstance(board, str) else board
     settings = Settings(calib=calib, name=name, percentile=percentile, command=command)

@@ -109,7 +109,9 @@ def _comment(library: Library, layer: Layer) -> list[str]:
     x = ", ".join(_place_text(library, i) for i in inputs)
     y = node.outputs[0]
     start, end = library.storage.offset(y), library.storage.offset(y) + library.graph.type(y).bytes
-    starts = {library.storage.offset(i): library.storage.offset(i) + library.graph.type(i).bytes for i in inputs}
+    starts = {
+        library.storage.offset(i): library.storage.offset(i) + library.graph.type(i).bytes for i in inputs
+    }
     shared = any(a < end and start < b for a, b in starts.items())
     how = " (in place)" if start in starts else " (overlapping)" if shared else ""
     lines = [f"x {x} -> y {_place_text(library, y)}{how}"]
@@ -118,13 +120,17 @@ def _comment(library: Library, layer: Layer) -> list[str]:
     return [comment_text(line) for line in [*lines, *layer.kernel.bounds(node, library.graph)]]
 
 
-def _call_context(library: Library, layer: Layer, calls: Sequence[Call], tables: Tables) -> list[dict[str, Any]]:
+def _call_context(
+    library: Library, layer: Layer, calls: Sequence[Call], tables: Tables
+) -> list[dict[str, Any]]:
     direction = library.storage.plan.directions.get(layer.index, Direction.ASCENDING)
     contexts = []
     for number, call in enumerate(calls):
         constants = operand_tables(library.graph, layer, call, tables)
         operands = [
-            f"{library.name}_{constants[i].name}" if i in constants else f"net->arena + {library.storage.offset(i)}"
+            f"{library.name}_{constants[i].name}"
+            if i in constants
+            else f"net->arena + {library.storage.offset(i)}"
             for i in (*call.inputs, call.output)
         ]
         scratch = f"{layer.node.name}/scratch"
@@ -132,7 +138,9 @@ def _call_context(library: Library, layer: Layer, calls: Sequence[Call], tables:
             operands.append(f"net->arena + {library.storage.plan.offsets[scratch]}")
         contexts.append(
             {
-                "descriptor": f"layer_{layer.index}_d{number}" if len(calls) > 1 else f"layer_{layer.index}_d",
+                "descriptor": f"layer_{layer.index}_d{number}"
+                if len(calls) > 1
+                else f"layer_{layer.index}_d",
                 "fields": [(k, _value_text(v, library.name)) for k, v in call.fields.items()],
                 "operands": ", ".join(operands),
                 "rows": call.rows,

@@ -30,7 +30,11 @@ Samples = Array | Sequence[Array] | Mapping[str, Array]
 def cache_dir() -> Path:
     """Where compiled twins are kept: $MCUGEN_CACHE, else the user's cache folder, else a temporary one."""
     wanted = os.environ.get("MCUGEN_CACHE")
-    base = Path(wanted) if wanted else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcugen"
+    base = (
+        Path(wanted)
+        if wanted
+        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcugen"
+    )
     try:
         base.mkdir(parents=True, exist_ok=True)
         if os.access(base, os.W_OK):
@@ -50,7 +54,11 @@ class HostLibrary:
     """
 
     def __init__(
-        self, folder: str | Path, compiler: str | None = None, flags: Sequence[str] = ("-O3",), cache: Path | None = None
+        self,
+        folder: str | Path,
+        compiler: str | None = None,
+        flags: Sequence[str] = ("-O3",),
+        cache: Path | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.manifest = load_manifest(self.folder)
@@ -75,7 +83,9 @@ class HostLibrary:
         host = environment().get_template("host.c.j2").render(name=name, layers=layers, **ports)
         sources = sorted((self.folder / "src").glob("*.[ch]"))
         key = hashlib.sha256(repr((command, flags)).encode() + host.encode())
-        version = subprocess.run([command[0], "--version"], capture_output=True, timeout=60, check=False).stdout
+        version = subprocess.run(
+            [command[0], "--version"], capture_output=True, timeout=60, check=False
+        ).stdout
         key.update(version)
         for source in sources:
             key.update(source.name.encode() + b"\0" + source.read_bytes())
@@ -92,7 +102,11 @@ class HostLibrary:
             if run.returncode:
                 raise ToolError(
                     f"{self.folder.name}: {compiler} cannot compile the generated C",
-                    [Fault(compiler, run.stderr.strip()[-2000:], "try another compiler (CC=gcc or CC=clang)")],
+                    [
+                        Fault(
+                            compiler, run.stderr.strip()[-2000:], "try another compiler (CC=gcc or CC=clang)"
+                        )
+                    ],
                 )
             result.replace(shared)
         return shared
@@ -178,7 +192,9 @@ class HostLibrary:
     def run_float(self, x: Samples) -> Any:
         """The same as `run` for real numbers: quantizes the input, dequantizes the output to float32."""
         results, _ = self._execute(self.quantize_inputs(x), trace=False)
-        return self._shape_result(x, [dequantize_port(r, p) for r, p in zip(results, self.outputs, strict=True)])
+        return self._shape_result(
+            x, [dequantize_port(r, p) for r, p in zip(results, self.outputs, strict=True)]
+        )
 
     def _shape_result(self, x: Samples, results: list[Array]) -> Any:
         if isinstance(x, Mapping) and len(results) > 1:
@@ -194,7 +210,8 @@ def quantize_port(real: Array, port: Mapping[str, Any]) -> Array:
     with np.errstate(all="ignore"):
         scaled = np.asarray(real, np.float32) / np.float32(port["scale"])
     scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=-255.0), -255.0, 255.0)
-    return np.clip(round_half_away(scaled) + port["zero_point"], -128, 127).astype(np.int8)
+    q: Array = np.clip(round_half_away(scaled) + int(port["zero_point"]), -128, 127).astype(np.int8)
+    return q
 
 
 def dequantize_port(q: Array, port: Mapping[str, Any]) -> Array:

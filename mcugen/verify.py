@@ -81,7 +81,9 @@ def sqnr(reference: Array, values: Array) -> float:
     return 10.0 * float(np.log10(signal / noise)) if signal > 0.0 else float("-inf")
 
 
-def random_vectors(ports: Sequence[Mapping[str, Any]], count: int = RANDOM_VECTORS, seed: int = 0) -> list[Array]:
+def random_vectors(
+    ports: Sequence[Mapping[str, Any]], count: int = RANDOM_VECTORS, seed: int = 0
+) -> list[Array]:
     """Seeded random int8 samples, then one all-min and one all-max: [count + 2, *shape] per input."""
     rng = np.random.default_rng(seed)
     arrays = []
@@ -92,7 +94,9 @@ def random_vectors(ports: Sequence[Mapping[str, Any]], count: int = RANDOM_VECTO
     return arrays
 
 
-def _vectors(library: HostLibrary, data: Any) -> tuple[list[Array], list[Array], Array | None, str, list[str]]:
+def _vectors(
+    library: HostLibrary, data: Any
+) -> tuple[list[Array], list[Array], Array | None, str, list[str]]:
     """int8 samples, the real values they stand for, labels, where they come from, notes."""
     ports = library.inputs
     if data is None:
@@ -129,7 +133,9 @@ def _float_graph(manifest: Mapping[str, Any], model: Path) -> tuple[Graph, OnnxR
     return normalise(imported.graph), OnnxRunner(imported.file)
 
 
-def _count_layers(library: HostLibrary, graph: Graph, ints: list[Array]) -> tuple[list[int], list[int], int, int]:
+def _count_layers(
+    library: HostLibrary, graph: Graph, ints: list[Array]
+) -> tuple[list[int], list[int], int, int]:
     """Wrong and compared bytes of every layer, and of the outputs, in chunks of samples."""
     names = [entry["output"]["tensor"] for entry in library.layers]
     wrong, compared, out_wrong, out_compared, start = [0] * len(names), [0] * len(names), 0, 0, 0
@@ -149,7 +155,9 @@ def _count_layers(library: HostLibrary, graph: Graph, ints: list[Array]) -> tupl
     return wrong, compared, out_wrong, out_compared
 
 
-def _layer_sqnr(library: HostLibrary, graph: Graph, float_graph: Graph, ints: list[Array], reals: list[Array]) -> list[float | None]:
+def _layer_sqnr(
+    library: HostLibrary, graph: Graph, float_graph: Graph, ints: list[Array], reals: list[Array]
+) -> list[float | None]:
     """SQNR of every layer's output over the channels that are left, against the float graph."""
     names = [entry["output"]["tensor"] for entry in library.layers]
     signal, noise = np.zeros(len(names)), np.zeros(len(names))
@@ -199,13 +207,19 @@ def _labels(labels: Array | None, count: int) -> Array | None:
 
 
 def compare_with_float(
-    library: HostLibrary, runner: OnnxRunner, float_graph: Graph, ints: list[Array], reals: list[Array], labels: Array | None
+    library: HostLibrary,
+    runner: OnnxRunner,
+    float_graph: Graph,
+    ints: list[Array],
+    reals: list[Array],
+    labels: Array | None,
 ) -> FloatReport:
     """The C's dequantized outputs beside those of onnxruntime on the original file."""
     shapes = [float_graph.type(n).shape for n in float_graph.inputs]
     names = [i.name for i in runner.session.get_inputs()]
     samples = [
-        {n: r[i].reshape(s) for n, r, s in zip(names, reals, shapes, strict=True)} for i in range(len(reals[0]))
+        {n: r[i].reshape(s) for n, r, s in zip(names, reals, shapes, strict=True)}
+        for i in range(len(reals[0]))
     ]
     exact = runner.run(samples)
     results, _ = library.run_layers(ints)
@@ -217,7 +231,9 @@ def compare_with_float(
     return FloatReport(_share(ours, theirs), sqnr(a, b), _share(ours, classes), _share(theirs, classes))
 
 
-def emulate(library: HostLibrary, graph: Graph, board: Board, ints: list[Array], *, layers: bool = False) -> EmulationResult:
+def emulate(
+    library: HostLibrary, graph: Graph, board: Board, ints: list[Array], *, layers: bool = False
+) -> EmulationResult:
     """Run the first vectors as firmware on the board's emulated machine, every layer compared.
 
     Raises ToolError, FitError, UsageError as the firmware's build and run do.

@@ -22,7 +22,9 @@ def _check_target(target: Path, name: str) -> None:
         ours = False
     if not ours and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
         why = "exists and was not written by mcugen: it is left as it is"
-        raise UsageError(f"{target}: {why}", [Fault(str(target), why, "choose another -o or -n, or remove it")])
+        raise UsageError(
+            f"{target}: {why}", [Fault(str(target), why, "choose another -o or -n, or remove it")]
+        )
 
 
 def write_folder(
@@ -61,7 +63,8 @@ def write_folder(
         if (work / "old").exists() and not target.exists():
             (work / "old").rename(target)
         raise UsageError(
-            f"{target}: cannot be written", [Fault(str(target), error.strerror or str(error), "free space or rights")]
+            f"{target}: cannot be written",
+            [Fault(str(target), error.strerror or str(error), "free space or rights")],
         ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)

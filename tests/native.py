@@ -12,9 +12,18 @@ from mcugen.ir import Array
 from mcugen.manifest import load_manifest
 
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined,alignment", "-fno-sanitize-recover=all")
-STRICT = (
-    "-std=c99 -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wcast-qual -Wundef -Wpedantic -Werror".split()
-)
+STRICT = [
+    "-std=c99",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wsign-conversion",
+    "-Wshadow",
+    "-Wcast-qual",
+    "-Wundef",
+    "-Wpedantic",
+    "-Werror",
+]
 
 MAIN = """
 #include <stdio.h>
@@ -70,7 +79,9 @@ def compile_native(folder: Path, work: Path, compiler: str, flags: Sequence[str]
     program = work / f"native-{compiler}-{abs(hash(tuple(flags))) % 10**6}"
     sources = [str(p) for p in sorted((folder / "src").glob("*.c"))]
     command = [compiler, *STRICT, *flags, "-DMCUGEN_LAYER_HOOK=test_layer", f"-I{folder / 'src'}", *sources]
-    done = subprocess.run([*command, str(main), "-o", str(program)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, str(main), "-o", str(program)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[:4000]
     return program
 

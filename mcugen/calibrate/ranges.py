@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,10 @@ def calibrate(
         if broken:
             raise ModelError(
                 f"{len(broken)} tensors become NaN or infinite on the calibration data",
-                [Fault(f'tensor "{n}"', "is not finite", "check the data's range and the weights") for n in broken[:8]],
+                [
+                    Fault(f'tensor "{n}"', "is not finite", "check the data's range and the weights")
+                    for n in broken[:8]
+                ],
             )
         if percentile is not None and percentile < 100.0:
             ranges = _percentile(progress(run_samples(graph, samples), "percentiles"), ranges, percentile)
@@ -86,14 +90,22 @@ def read_ranges(path: Path, graph: Graph) -> dict[str, tuple[float, float]]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path.name}: holds no ranges",
-            [Fault(path.name, f"{type(error).__name__}: {error}", "give the .json manifest of an earlier build")],
+            [
+                Fault(
+                    path.name,
+                    f"{type(error).__name__}: {error}",
+                    "give the .json manifest of an earlier build",
+                )
+            ],
         ) from None
     faults, ranges = [], {}
     for name, tensor in graph.tensors.items():
         if tensor.data is not None:
             continue
-        bounds = items.get(name)
-        numbers = isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds)
+        bounds: Any = items.get(name)
+        numbers = (
+            isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds)
+        )
         if not numbers or not np.isfinite(bounds).all() or bounds[0] > bounds[1]:
             why = "has no range [min, max]" if bounds is None else f"has the range {bounds!r}"
             faults.append(Fault(f'tensor "{name}"', why, "calibrate this model again"))

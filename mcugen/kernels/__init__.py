@@ -13,9 +13,9 @@ def _collect() -> dict[str, Kernel]:
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda i: i.name):
         module = importlib.import_module(f"{__name__}.{info.name}")
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Kernel) and value.__module__ == module.__name__:
-                if value is not Kernel:
-                    rooms[value.name] = value()
+            local = isinstance(value, type) and value.__module__ == module.__name__
+            if local and issubclass(value, Kernel) and value is not Kernel:
+                rooms[value.name] = value()
     return rooms
 
 

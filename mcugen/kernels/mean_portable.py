@@ -39,7 +39,6 @@ class MeanPortable(Kernel):
             "x_zero_point": graph.type(node.inputs[0]).zero_point,
             "y_zero_point": graph.type(node.outputs[0]).zero_point,
             "multiplier": multiplier,
-            "left_shift": max(shift, 0),
-            "right_shift": max(-shift, 0),
+            "shift": shift,
         }
         return [Call(fields, (node.inputs[0],), node.outputs[0])]

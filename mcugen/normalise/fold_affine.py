@@ -54,7 +54,9 @@ def _affine(graph: Graph, node: Node, x: str, channels: int) -> tuple[Array, Arr
     return (one, -other) if node.inputs[0] == x else (-one, other)
 
 
-def _fold(graph: Graph, layer: Node, affine: tuple[Array, Array], tensors: dict[str, Tensor]) -> tuple[str, str]:
+def _fold(
+    graph: Graph, layer: Node, affine: tuple[Array, Array], tensors: dict[str, Tensor]
+) -> tuple[str, str]:
     """New weights and bias of a layer with an affine map behind it; returns their names."""
     scale, offset = affine
     weights, bias = graph.tensors[layer.inputs[1]], graph.tensors[layer.inputs[2]]

@@ -111,7 +111,9 @@ class Layout:
             else:
                 keys.append((-1.0 if axis == 0 else last + 0.5, axis))
         places = sorted(range(len(keys)), key=lambda i: keys[i])
-        base = self.materialise(View(view.base, _identity(len(base_shape)), tuple(view.shape[i] for i in places)))
+        base = self.materialise(
+            View(view.base, _identity(len(base_shape)), tuple(view.shape[i] for i in places))
+        )
         perm = tuple(places.index(axis) for axis in range(len(view.shape)))
         return View(base, perm, view.shape)
 

@@ -19,7 +19,10 @@ def merge_reshapes(graph: Graph) -> Graph:
             source = origin.get(node.inputs[0], node.inputs[0])
             node = replace(node, inputs=(source,))
             origin[node.outputs[0]] = source
-            if graph.type(source).shape == graph.type(node.outputs[0]).shape and node.outputs[0] not in graph.outputs:
+            if (
+                graph.type(source).shape == graph.type(node.outputs[0]).shape
+                and node.outputs[0] not in graph.outputs
+            ):
                 same[node.outputs[0]] = source
                 continue
         nodes.append(node)

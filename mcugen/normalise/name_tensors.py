@@ -1,4 +1,4 @@
-"""Call every activation as the model file calls what it holds: reports, ranges and `layers[]` speak the user's names."""
+"""Call every activation as the model file calls what it holds: reports, ranges and manifest speak the user's names."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from mcugen.ops.op import Op, OnnxImport
+from mcugen.ops.op import OnnxImport, Op
 
 
 def _collect() -> dict[str, Op]:
@@ -13,9 +13,9 @@ def _collect() -> dict[str, Op]:
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda i: i.name):
         module = importlib.import_module(f"{__name__}.{info.name}")
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Op) and value.__module__ == module.__name__:
-                if value is not Op:
-                    rooms[value.name] = value()
+            local = isinstance(value, type) and value.__module__ == module.__name__
+            if local and issubclass(value, Op) and value is not Op:
+                rooms[value.name] = value()
     return rooms
 
 

@@ -108,7 +108,9 @@ def quantize(graph: Graph, ranges: Ranges) -> Graph:
         widened = replace(graph, tensors={**graph.tensors, **extra})
         integer, constants = OPS[node.op].quantize(changed, widened, quants)
         for name, constant in constants.items():
-            if name in tensors and tensors[name].type != constant.type:  # shared by layers with other input scales
+            if (
+                name in tensors and tensors[name].type != constant.type
+            ):  # shared by layers with other input scales
                 fresh = f"{name}/{node.outputs[0]}"
                 constant = replace(constant, name=fresh)
                 integer = replace(integer, inputs=tuple(fresh if i == name else i for i in integer.inputs))

@@ -37,4 +37,6 @@ def check_import(imported: ImportedModel, graph: Graph) -> None:
         if not error <= TOLERANCE * max(reach, 1e-6):
             faults.append(Fault(f'output "{name}"', f"differs by {error:.3g} from onnxruntime's {reach:.3g}"))
     if faults:
-        raise InternalError("the imported graph does not compute what the file says; please report it", faults)
+        raise InternalError(
+            "the imported graph does not compute what the file says; please report it", faults
+        )

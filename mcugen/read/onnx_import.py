@@ -19,7 +19,9 @@ from mcugen.read.fold import FOLDABLE, constant_value, evaluate
 from mcugen.read.onnx_check import form_faults
 from mcugen.read.onnx_file import LoadedModel, load_onnx, nonfinite_initializers
 
-ELEMENT_LIMIT = 1 << 28  # elements of one activation: far beyond any microcontroller, below any memory trouble
+ELEMENT_LIMIT = (
+    1 << 28
+)  # elements of one activation: far beyond any microcontroller, below any memory trouble
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ class Importer:
         data = self.value(n.inputs[index])
         if data is None:
             self.unsupported(
-                n, f"{what} are computed by the model, not constant", f"export with constant {what} (eval mode)"
+                n,
+                f"{what} are computed by the model, not constant",
+                f"export with constant {what} (eval mode)",
             )
         with np.errstate(over="ignore"):
             result = np.asarray(data, np.float32)
@@ -139,7 +143,9 @@ class Importer:
         self.tensors[name] = Tensor(name, TensorType(data.shape), data)
         return name
 
-    def emit(self, n: OnnxNode, op: str, inputs: Sequence[str], attrs: Mapping[str, Any] | None = None) -> str:
+    def emit(
+        self, n: OnnxNode, op: str, inputs: Sequence[str], attrs: Mapping[str, Any] | None = None
+    ) -> str:
         """One node with one output, whose type the operator infers."""
         name = self._fresh(f"{n.outputs[0]}/{op}")
         names = tuple(self.resolve(i) for i in inputs)
@@ -259,7 +265,9 @@ def _unsupported_types(nodes: Sequence[OnnxNode]) -> list[Fault]:
             "`mcugen ops` lists what is supported; replace it, or cut the model before it",
         )
         for n in nodes
-        if n.op_type not in ONNX_IMPORTS and n.op_type not in FOLDABLE and n.op_type not in ("Shape", "Constant")
+        if n.op_type not in ONNX_IMPORTS
+        and n.op_type not in FOLDABLE
+        and n.op_type not in ("Shape", "Constant")
     ]
 
 
@@ -309,7 +317,9 @@ def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
             faults.append(Fault(where, f"has the dynamic shape {shown}", "export with fixed dimensions"))
             continue
         if any(d is not None and d < 1 for d in shape):
-            faults.append(Fault(where, f"has the impossible shape {list(shape)}", "export with real dimensions"))
+            faults.append(
+                Fault(where, f"has the impossible shape {list(shape)}", "export with real dimensions")
+            )
             continue
         if shape and shape[0] is None:
             notes.append(f"{where}: the symbolic batch becomes 1")
@@ -319,7 +329,9 @@ def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
             shape = (1, *shape[1:])
         ttype = TensorType(tuple(int(d) for d in shape if d is not None))
         if ttype.elements > ELEMENT_LIMIT:
-            faults.append(Fault(where, f"shape {list(shape)} makes no sense here", "export with real dimensions"))
+            faults.append(
+                Fault(where, f"shape {list(shape)} makes no sense here", "export with real dimensions")
+            )
             continue
         tensors.append(Tensor(value.name, ttype, source=value.name))
     if not values:
@@ -427,7 +439,9 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
         raise UnsupportedError(f"{loaded.path.name}: {len(missing)} operators cannot be compiled", missing)
     invalid = form_faults(model, loaded.opset)
     invalid += [
-        Fault(f'tensor "{name}"', "holds NaN or infinity", "check the training; retrain or repair the weights")
+        Fault(
+            f'tensor "{name}"', "holds NaN or infinity", "check the training; retrain or repair the weights"
+        )
         for name in nonfinite_initializers(model)
     ]
     if invalid:

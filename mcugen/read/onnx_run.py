@@ -35,7 +35,13 @@ class OnnxRunner:
         except Exception as error:  # its own exception types are not public
             raise ModelError(
                 f"{loaded.path.name}: onnxruntime refuses the model",
-                [Fault(loaded.path.name, str(error).splitlines()[0][:300], "check the export with onnx.checker")],
+                [
+                    Fault(
+                        loaded.path.name,
+                        str(error).splitlines()[0][:300],
+                        "check the export with onnx.checker",
+                    )
+                ],
             ) from None
 
     def run(self, samples: Sequence[Mapping[str, Array]]) -> list[Array]:

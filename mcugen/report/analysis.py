@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mcugen.boards import load_board
 from mcugen.errors import FitError
 from mcugen.execute import run_samples
@@ -16,8 +18,6 @@ from mcugen.pipeline import compile_graph, lay_out, read
 from mcugen.quantize.ptq import Ranges
 from mcugen.render import render
 
-import numpy as np
-
 
 def placeholder_ranges(graph: Graph) -> Ranges:
     """Ranges of one random sample: sizes and layers hardly depend on them, results would."""
@@ -26,7 +26,10 @@ def placeholder_ranges(graph: Graph) -> Ranges:
     with np.errstate(all="ignore"):
         (values,) = run_samples(graph, sample)
     return {
-        name: (float(np.nan_to_num(v.min(), posinf=1, neginf=-1)), float(np.nan_to_num(v.max(), posinf=1, neginf=-1)))
+        name: (
+            float(np.nan_to_num(v.min(), posinf=1, neginf=-1)),
+            float(np.nan_to_num(v.max(), posinf=1, neginf=-1)),
+        )
         for name, v in values.items()
     }
 
@@ -37,7 +40,12 @@ def analyze(model: Path, board_name: str) -> dict[str, Any]:
     imported, graph = read(model)
     ranges = placeholder_ranges(graph)
     library = lay_out(
-        compile_graph(graph, ranges), board, c_name(model.stem), model.name, imported.file.sha256, "mcugen analyze"
+        compile_graph(graph, ranges),
+        board,
+        c_name(model.stem),
+        model.name,
+        imported.file.sha256,
+        "mcugen analyze",
     )
     _, tables = render(library)
     result = describe(library, tables, {}, graph, {}, list(imported.notes))

@@ -76,7 +76,11 @@ def _layers(manifest: dict[str, Any]) -> None:
 
 def _memory(manifest: dict[str, Any]) -> None:
     memory = manifest["memory"]
-    proof = "proved least" if memory["arena"] <= memory["arena_lower_bound"] else f"bound {memory['arena_lower_bound']:,}"
+    proof = (
+        "proved least"
+        if memory["arena"] <= memory["arena_lower_bound"]
+        else f"bound {memory['arena_lower_bound']:,}"
+    )
     console.print(f"arena   {memory['arena']:,} bytes of RAM ({proof}; input and output included)")
     console.print(f"flash   {memory['weights']:,} bytes of constants (weights, biases, tables)")
     shrunk = f"{ratio(manifest):.2f} times smaller" if manifest["int8_bytes"] else "none"
@@ -112,9 +116,13 @@ def print_analysis(result: dict[str, Any]) -> None:
     memory = result["board_memory"]
     board = result["target"]["board"]
     if memory is None:
-        console.print(f"fit     {board} is a generic core without memory limits: name a real board to judge it")
+        console.print(
+            f"fit     {board} is a generic core without memory limits: name a real board to judge it"
+        )
     elif result["fits"]:
-        console.print(f"fit     yes: {board} has {memory['ram']:,} bytes of RAM, {memory['flash']:,} of flash")
+        console.print(
+            f"fit     yes: {board} has {memory['ram']:,} bytes of RAM, {memory['flash']:,} of flash"
+        )
     for problem in result["problems"]:
         console.print(f"fit     no: {problem}", markup=False)
 
@@ -132,7 +140,12 @@ def print_verify(report: Report) -> None:
     for layer in report.layers:
         ratio_text = "-" if layer.sqnr is None else f"{layer.sqnr:.1f}"
         table.add_row(
-            str(layer.index), layer.op, f"{layer.compared:,}", f"{layer.different:,}", ratio_text, escape(_short(layer.name))
+            str(layer.index),
+            layer.op,
+            f"{layer.compared:,}",
+            f"{layer.different:,}",
+            ratio_text,
+            escape(_short(layer.name)),
         )
     _show(table)
     console.print(f"vectors {report.vectors:,}: {report.source}", markup=False)
@@ -192,5 +205,7 @@ def print_doctor(found: Sequence[ToolStatus]) -> None:
     table = _table("tool", "version", "needed for", "how to get it")
     for status in found:
         version = status.version or "[bold red]missing[/]"
-        table.add_row(status.name, version, status.needed_for, "" if status.version else escape(status.install))
+        table.add_row(
+            status.name, version, status.needed_for, "" if status.version else escape(status.install)
+        )
     _show(table)

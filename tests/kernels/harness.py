@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from native import SANITIZERS, compile_native, run_native
 
 from mcugen.boards import load_board
 from mcugen.execute import run
 from mcugen.ir import Array, Graph, Node, Tensor
 from mcugen.pipeline import Compiled, lay_out, write
-from native import SANITIZERS, compile_native, run_native
 
 BUILDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gcc", ("-O3",)),
@@ -73,7 +73,9 @@ def check_kernel(
     arrays = samples_for(graph, inputs, seed) if isinstance(inputs, int) else list(inputs)
     library = lay_out(graph, load_board(board), "t", "test", "0" * 64, "test")
     assert kernel is None or kernel in {layer.kernel.name for layer in library.layers}
-    expected = [run(graph, dict(zip(graph.inputs, sample, strict=True))) for sample in zip(*arrays, strict=True)]
+    expected = [
+        run(graph, dict(zip(graph.inputs, sample, strict=True))) for sample in zip(*arrays, strict=True)
+    ]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         folder = write(Compiled(library, graph, {}, ()), work).path
