@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mcugen.access import Access, Direction
 from mcugen.errors import InternalError
 from mcugen.place import Buffer, Overlap, Plan, place
-from mcugen.place_problem import live_bound, problem_of
+from mcugen.place_problem import Solution, ascending_where_possible, live_bound, problem_of
 from mcugen.place_search import search
 from mcugen.plan_check import StepAccess, check_plan
 
@@ -233,8 +233,8 @@ def tiny(draw: st.DrawFn) -> tuple[list[Buffer], list[Overlap]]:
             output.first,
             source.name,
             output.name,
-            draw(st.none() | st.integers(-3, 4)),
-            draw(st.none() | st.integers(-3, 4)),
+            draw(st.none() | st.integers(-3, 6)),
+            draw(st.none() | st.integers(-3, 6)),
         )
         for source, output in itertools.permutations(buffers, 2)
         if source.first < output.first == source.last and source.size and output.size and draw(st.booleans())
@@ -242,7 +242,7 @@ def tiny(draw: st.DrawFn) -> tuple[list[Buffer], list[Overlap]]:
     return buffers, overlaps
 
 
-@settings(max_examples=150)
+@settings(max_examples=600)
 @given(tiny())
 def test_tiny_instances_are_placed_as_well_as_by_trying_everything(instance):
     buffers, overlaps = instance
@@ -365,6 +365,22 @@ def test_small_cases(buffers, size):
     assert set(plan.offsets) == {buffer.name for buffer in buffers}
 
 
+def test_a_distance_beyond_the_output_means_apart():
+    buffers = [Buffer("x", 8, -1, 0), Buffer("z", 4, 0, 0)]
+    plan = place(buffers, [Overlap(0, "x", "z", 100, None)])
+    assert plan.size == plan.lower_bound == 12
+    problem = problem_of(buffers, [Overlap(0, "x", "z", 100, 100)])
+    assert [(pair.above, pair.below) for pair in problem.pairs] == [((8, 8), (4, 4))]
+
+
+def test_steps_descend_only_where_they_must():
+    buffers = [Buffer("x", 8, -1, 0), Buffer("z", 8, 0, 0)]
+    for descending_needed, x, z in ((False, 0, 0), (True, 0, 2), (False, 0, 8)):
+        problem = problem_of(buffers, [Overlap(0, "x", "z", 0, 0)])
+        settled = ascending_where_possible(problem, Solution(16, (x, z), {0: 1}))
+        assert settled.directions == {0: int(descending_needed)}
+
+
 def test_steps_without_overlap_run_ascending():
     buffers, overlaps, _ = ad().instance()
     assert set(place(buffers, overlaps).directions.items()) == {(step, UP) for step in range(10)}
@@ -386,6 +402,8 @@ def test_the_solver_improves_what_the_local_search_found():
     problem = problem_of(buffers, [])
     assert search(problem, live_bound(problem)).peak == 38
     assert (place(buffers).size, place(buffers).lower_bound) == (36, 36)
+    unfinished = place(buffers, node_limit=1)
+    assert unfinished.lower_bound <= 36 <= unfinished.size
 
 
 def test_the_solver_proves_more_than_the_bytes_that_live_at_once():

@@ -166,11 +166,11 @@ def test_long_ranges_and_short_ones_are_simulated_alike():
     """Both ways of the simulation: whole rows of hundreds of bytes, and single bytes."""
     for width, count in ((300, 20), (1, 6000)):
         access = ranges(width, count, reach=width)
-        need = access.distance(UP)
-        assert need == 2 * width
         buffers, steps = chain([access])
-        for source, right in ((need, True), (need - 1, False)):
-            assert accepts(plan_of(buffers, steps, t0=source, t1=0), buffers, steps) is right
+        for rise, right in ((2 * width, True), (2 * width - 1, False)):
+            assert accepts(plan_of(buffers, steps, t0=rise, t1=0), buffers, steps) is right
+            back = [replace(steps[0], direction=DOWN)]
+            assert accepts(plan_of(buffers, back, t0=0, t1=rise), buffers, back) is right
 
 
 def test_nothing_to_check():

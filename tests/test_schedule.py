@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcugen.ir import DType, Graph, Node, Tensor, TensorType
@@ -58,6 +58,7 @@ def random_graph(seed: int, count: int) -> Graph:
     return graph_of(sizes, outputs, *nodes)
 
 
+@settings(max_examples=300)
 @given(st.integers(0, 2**32), st.integers(1, 6))
 def test_small_graphs_are_ordered_as_well_as_by_trying_everything(seed, count):
     graph = random_graph(seed, count)
