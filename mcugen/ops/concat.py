@@ -21,8 +21,8 @@ def import_concat(ctx: Importer, n: OnnxNode) -> Sequence[str]:
         for i, name in enumerate(n.inputs)
         if 0 not in ctx.shape(name)
     ]
-    if not inputs or n.attr("axis") is None:
-        ctx.invalid(n, "nothing to concatenate, or no axis")
+    if not inputs:
+        ctx.unsupported(n, "all inputs are empty", "export without empty tensors")
     axis = ctx.axis(n, int(n.attr("axis")), len(ctx.shape(inputs[0])))
     return [inputs[0] if len(inputs) == 1 else ctx.emit(n, "concat", inputs, {"axis": axis})]
 

@@ -24,10 +24,7 @@ MAX_CELLS = 1 << 23  # a window's int8 sum must stay inside int32
 
 def pool_window(ctx: Importer, n: OnnxNode) -> Window:
     """The window of an ONNX pooling node."""
-    kernel = n.attr("kernel_shape")
-    if kernel is None:
-        ctx.invalid(n, "kernel_shape is missing")
-    return ctx.window(n, ctx.shape(n.inputs[0])[2:], kernel)
+    return ctx.window(n, ctx.shape(n.inputs[0])[2:], n.attr("kernel_shape"))
 
 
 def import_max_pool(ctx: Importer, n: OnnxNode) -> Sequence[str]:

@@ -1,0 +1,121 @@
+"""copy_portable equals the reference for concat, slice, transpose and pad; what it merges and refuses."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from graphs import int8_constant, int8_type, one_node_graph
+from harness import check_kernel
+
+from mcugen.access import Direction
+from mcugen.boards import load_board
+from mcugen.ir import Attr, Graph, Tensor, TensorType
+from mcugen.kernels import KERNELS
+from mcugen.kernels.copy_portable import copies
+from mcugen.ops import OPS
+
+KERNEL = KERNELS["copy_portable"]
+
+
+def graph_of(op: str, inputs: list[TensorType | Tensor], attrs: dict[str, Attr]) -> Graph:
+    probe = one_node_graph(op, inputs, attrs, int8_type((1,)))
+    (y,) = OPS[op].infer(probe.nodes[0], [probe.type(i) for i in probe.nodes[0].inputs])
+    return one_node_graph(op, inputs, attrs, int8_type(y.shape, 0.1, -9))
+
+
+def x_type(*shape: int) -> TensorType:
+    return int8_type(shape, 0.1, -9)
+
+
+def test_transposes() -> None:
+    perms = [p for p in itertools.permutations(range(4)) if p != (0, 1, 2, 3)]
+    graphs = [graph_of("transpose", [x_type(2, 3, 4, 5)], {"perm": p}) for p in perms]
+    six = graph_of("transpose", [x_type(2, 3, 2, 3, 2, 3)], {"perm": (5, 3, 1, 4, 2, 0)})
+    check_kernel(
+        [*graphs, six, graph_of("transpose", [x_type(1, 1)], {"perm": (1, 0)})], kernel="copy_portable"
+    )
+
+
+def random_slice(rng: np.random.Generator) -> Graph:
+    shape = tuple(int(v) for v in rng.integers(1, 7, 4))
+    begin, step, size = [], [], []
+    for dim in shape:
+        t = int(rng.choice([1, 1, 2, -1, -2]))
+        b = int(rng.integers(dim))
+        room = (dim - 1 - b) // t + 1 if t > 0 else b // -t + 1
+        begin.append(b)
+        step.append(t)
+        size.append(int(rng.integers(1, room + 1)))
+    return graph_of(
+        "slice", [x_type(*shape)], {"begin": tuple(begin), "step": tuple(step), "size": tuple(size)}
+    )
+
+
+def test_slices() -> None:
+    rng = np.random.default_rng(8)
+    check_kernel([random_slice(rng) for _ in range(40)], kernel="copy_portable")
+
+
+def test_pads() -> None:
+    rng = np.random.default_rng(9)
+    graphs = []
+    for value in (0.0, 0.5, 99.0, -99.0):
+        for shape in ((1, 4, 5, 3), (1, 6), (2, 3, 4)):
+            pads = tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (len(shape), 2)))
+            graphs.append(graph_of("pad", [x_type(*shape)], {"pads": pads, "value": value}))
+    check_kernel(graphs, kernel="copy_portable")
+
+
+def test_concats() -> None:
+    rng = np.random.default_rng(10)
+    graphs = []
+    for axis in range(4):
+        for count in (2, 3):
+            shapes = [
+                tuple(int(rng.integers(1, 5)) if i == axis else 2 for i in range(4)) for _ in range(count)
+            ]
+            graphs.append(graph_of("concat", [x_type(*s) for s in shapes], {"axis": axis}))
+            constant = int8_constant(rng.integers(-128, 128, shapes[0]).astype(np.int8), 0.1, -9)
+            graphs.append(graph_of("concat", [x_type(*shapes[1]), constant], {"axis": axis}))
+    check_kernel(graphs, kernel="copy_portable")
+
+
+def test_neighbouring_axes_are_merged() -> None:
+    for op, attrs, axes in (
+        ("transpose", {"perm": (0, 3, 1, 2)}, 2),
+        ("slice", {"begin": (0, 1, 0, 0), "step": (1, 1, 1, 1), "size": (1, 2, 4, 5)}, 1),
+        ("pad", {"pads": ((0, 0), (1, 0), (1, 1), (0, 0)), "value": 0.0}, 2),
+    ):
+        graph = graph_of(op, [x_type(1, 3, 4, 5)], attrs)
+        (copy,) = copies(graph.nodes[0], graph)
+        assert len(copy.size) == axes
+
+
+def test_too_many_axes_are_refused() -> None:
+    shape, perm = (2,) * 8, (7, 5, 3, 1, 6, 4, 2, 0)
+    graph = graph_of("transpose", [x_type(*shape)], {"perm": perm})
+    assert (
+        KERNEL.reject(graph.nodes[0], graph, load_board("host"))
+        == "8 axes remain to be copied, at most 6 can be"
+    )
+    shape, perm = (2,) * 6, (5, 3, 1, 4, 2, 0)
+    graph = graph_of("transpose", [x_type(*shape)], {"perm": perm})
+    assert KERNEL.reject(graph.nodes[0], graph, load_board("host")) is None
+
+
+def test_concat_of_whole_parts_costs_nothing_in_place() -> None:
+    graph = graph_of("concat", [x_type(1, 2, 3), x_type(1, 4, 3)], {"axis": 1})
+    distances = [a.distance(Direction.ASCENDING) for a in KERNEL.access(graph.nodes[0], graph) if a]
+    assert distances == [0, 6]
+
+
+@pytest.mark.parametrize(("step", "expected"), [(1, 0), (2, -1), (-1, 10)])
+def test_slices_in_place(step: int, expected: int) -> None:
+    """Ascending slices write behind what they read; a reversed one needs nearly all of the input."""
+    begin, size = (0, 5) if step > 0 else (10, 11)
+    attrs = {"begin": (0, begin), "step": (1, step), "size": (1, size)}
+    graph = graph_of("slice", [x_type(1, 11)], attrs)
+    (access,) = KERNEL.access(graph.nodes[0], graph)
+    assert access is not None and access.distance(Direction.ASCENDING) == expected
