@@ -96,7 +96,7 @@ def _millions(value: int | None) -> str:
 def table(results: Figures) -> str:
     """The README's tables, beside TensorFlow Lite Micro's figures."""
     theirs = json.loads(BASELINE.read_text(encoding="utf-8"))
-    cores = {core: models for by_core in results.values() for core, models in by_core.items()}
+    cores = {core: models for _, by_core in sorted(results.items()) for core, models in by_core.items()}
     lines = [
         "Executed instructions of one inference (mcugen, portable C / TFLM + CMSIS-NN):",
         "",
@@ -153,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1 if worse else 0
     results = {**old, **new}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    README.write_text(update_readme(README.read_text(encoding="utf-8"), new), encoding="utf-8")
-    print(table(new))
+    README.write_text(update_readme(README.read_text(encoding="utf-8"), results), encoding="utf-8")
+    print(table(results))
     return 0
 
 

@@ -6,12 +6,16 @@ from mcugen.errors import Fault, FitError
 from mcugen.kernels.kernel import Tables
 from mcugen.render import Library
 
-STACK_BYTES = 1024  # of a run, beside the arena: what the deepest kernel needs, with room
+STACK_BYTES = 1024  # of a run, beside the arena; measured peaks are below 600
+CODE_BYTES = 8192  # of kernels and descriptors, beside the constant arrays; measured sums are below 7,500
 
 
 def check_fit(library: Library, tables: Tables) -> None:
-    """Raises FitError saying by how much RAM or flash is short and what would help. Code is not counted here: the
-    constants alone must leave room for it."""
+    """Raises FitError saying by how much RAM or flash is short and what would help.
+
+    The arena and the constants are one array or a few each, so the longest run of memory is what counts; code and
+    stack are counted with what the largest networks need.
+    """
     board, faults = library.board, []
     ram, flash = board.largest("ram"), board.largest("flash")
     arena = library.storage.arena
@@ -23,16 +27,19 @@ def check_fit(library: Library, tables: Tables) -> None:
                 "RAM",
                 f"the arena of {arena:,} bytes and {STACK_BYTES:,} bytes of stack are "
                 f"{arena + STACK_BYTES - ram:,} bytes more than the board's {ram:,}",
-                f"a smaller input or fewer channels: the largest tensor is {peak.name!r} with {peak.size:,} bytes",
+                f"a smaller input or fewer channels (the largest tensor is {peak.name!r} with {peak.size:,} bytes), "
+                "or a larger board (`mcugen boards`)",
             )
         )
-    if flash is not None and weights > flash:
+    if flash is not None and weights + CODE_BYTES > flash:
         largest = max(library.layers, key=lambda layer: _weight_bytes(library, layer.index))
         faults.append(
             Fault(
                 "flash",
-                f"the constants of {weights:,} bytes are {weights - flash:,} bytes more than the board's {flash:,}",
-                f"fewer channels: {largest.node.origin} alone has {_weight_bytes(library, largest.index):,} bytes",
+                f"the constants of {weights:,} bytes and up to {CODE_BYTES:,} bytes of code are "
+                f"{weights + CODE_BYTES - flash:,} bytes more than the board's {flash:,}",
+                f"fewer channels ({largest.node.origin} alone has {_weight_bytes(library, largest.index):,} bytes), "
+                "or a larger board (`mcugen boards`)",
             )
         )
     if faults:

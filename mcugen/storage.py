@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcugen.access import Direction
+from mcugen.access import Access, Direction
 from mcugen.ir import Graph
 from mcugen.place import Buffer, Overlap, Plan, place
 from mcugen.plan_check import StepAccess, check_plan
@@ -59,26 +59,34 @@ def _buffers(graph: Graph, layers: Sequence[Layer], owner: Mapping[str, str]) ->
     return buffers
 
 
-def assign(graph: Graph, layers: Sequence[Layer], overlap: bool = True) -> Storage:
-    """Place every activation and scratch buffer in the arena; the plan is checked by simulating its bytes."""
+def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Storage:
+    """Place every activation and scratch buffer in the arena; the plan is checked by simulating its bytes.
+
+    `keep_all`: every buffer has bytes of its own, so that a debugger finds all layers' outputs after a run.
+    """
     owner = _aliases(graph)
     buffers = _buffers(graph, layers, owner)
+    if keep_all:
+        buffers = [replace(b, first=-1, last=len(layers)) for b in buffers]
     last = {b.name: b.last for b in buffers}
     overlaps: list[Overlap] = []
     accesses = []
     for layer in layers:
         node, output = layer.node, owner[layer.node.outputs[0]]
-        pairs = []
-        whole = []
+        pairs: list[tuple[str, Access]] = []
+        whole: list[str] = []
         for name, access in zip(node.inputs, layer.kernel.access(node, graph), strict=True):
             if name not in owner:
                 continue
             source = owner[name]
             dies = last[source] == layer.index and source != output
-            if access is None or not overlap or not dies or node.inputs.count(name) > 1:
+            if access is None or not dies or node.inputs.count(name) > 1:
                 whole.append(source)
                 continue
             pairs.append((source, access))
+        # a buffer that is also read as a whole, through another alias, must stay
+        pairs = [(source, access) for source, access in pairs if source not in whole]
+        for source, access in pairs:
             ascending = access.distance(Direction.ASCENDING)
             descending = access.distance(Direction.DESCENDING)
             overlaps.append(Overlap(layer.index, source, output, ascending, descending))

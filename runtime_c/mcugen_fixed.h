@@ -12,6 +12,13 @@
 
 #define MCUGEN_RUNTIME_VERSION 1
 
+/* For functions whose loops want all registers for themselves. */
+#if defined(__GNUC__)
+#define MCUGEN_NOINLINE __attribute__((noinline))
+#else
+#define MCUGEN_NOINLINE
+#endif
+
 /* What C leaves to the compiler and this code relies on. An array of negative size is a failed assertion. */
 typedef char mcugen_assert_bytes_have_8_bits[CHAR_BIT == 8 ? 1 : -1];
 typedef char mcugen_assert_int_has_32_bits[sizeof(int) >= sizeof(int32_t) ? 1 : -1];

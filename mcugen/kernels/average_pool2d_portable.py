@@ -15,6 +15,7 @@ from mcugen.ops.average_pool2d import counted_area
 class AveragePool2DPortable(Kernel):
     name = "average_pool2d_portable"
     ops = ("average_pool2d",)
+    headers = ("mcugen_window.h",)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         return (8.0 * math.prod(node.attrs["kernel"]) + 50.0) * graph.type(node.outputs[0]).elements

@@ -1,4 +1,4 @@
-"""depthwise_conv2d in plain C for every core: one output element at a time, no scratch, row range."""
+"""depthwise_conv2d in plain C for every core: four channels at a time, no scratch, row range."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import math
 from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import Graph, Node
-from mcugen.kernels.conv2d_portable import accumulator_bound, requantization_fields
+from mcugen.kernels.conv2d_portable import accumulator_bound, output_fields, reject_overflow
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
 
 
 class DepthwiseConv2DPortable(Kernel):
     name = "depthwise_conv2d_portable"
     ops = ("depthwise_conv2d",)
+    headers = ("mcugen_output.h", "mcugen_window.h")
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        return reject_overflow(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         y = graph.type(node.outputs[0])
@@ -33,7 +37,7 @@ class DepthwiseConv2DPortable(Kernel):
         (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
-            **requantization_fields(node, graph, tables, layer),
+            **output_fields(node, graph, tables, layer),
             "x_height": h,
             "x_width": w,
             "x_channels": c,

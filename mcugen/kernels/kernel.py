@@ -32,7 +32,7 @@ class TableRef:
     name: str
 
 
-Value = int | tuple[int, ...] | TableRef
+Value = int | TableRef | tuple[int | TableRef, ...]  # a tuple initialises an array or a struct
 
 
 @dataclass
@@ -71,6 +71,7 @@ class Kernel:
 
     name: ClassVar[str]
     ops: ClassVar[tuple[str, ...]]
+    headers: ClassVar[tuple[str, ...]] = ()  # of runtime_c, beside mcugen_fixed.h
     row_block: ClassVar[int] = 1  # output rows are computed in multiples of this
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

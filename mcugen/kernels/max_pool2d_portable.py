@@ -38,6 +38,7 @@ def pool_fields(node: Node, graph: Graph) -> dict[str, Value]:
 class MaxPool2DPortable(Kernel):
     name = "max_pool2d_portable"
     ops = ("max_pool2d",)
+    headers = ("mcugen_window.h",)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         return (9.0 * math.prod(node.attrs["kernel"]) + 20.0) * graph.type(node.outputs[0]).elements

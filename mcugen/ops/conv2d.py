@@ -1,6 +1,7 @@
 """conv2d: x [N, H, W, C], weights [O, kh, kw, C/groups], bias [O] -> [N, Ho, Wo, O].
 
-Attributes: strides (h, w), dilations (h, w), pads (top, left, bottom, right), groups, clamp (lo, hi).
+Attributes: strides (h, w), dilations (h, w), pads (top, left, bottom, right), groups, clamp (lo, hi),
+channels_first (x is [N, C, H, W]; absent for false).
 Integer form: semantics.md, CONV_2D. 1-D convolutions are imported with W = 1.
 """
 
@@ -48,6 +49,16 @@ def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
         kernel = weights.transpose(0, 2, 3, 1)
         y = ctx.emit(n, "conv2d", [nhwc, ctx.add(n, kernel), ctx.add(n, bias)], {**attrs, "groups": groups})
     return [ctx.from_channels_last(n, y, rank=spatial + 2)]
+
+
+def channels_first(node: Node) -> bool:
+    """Whether x is [N, C, H, W]: a model's input, read as it comes instead of through a transpose."""
+    return bool(node.attrs.get("channels_first", False))
+
+
+def nhwc_shape(node: Node, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A convolution's input shape as [N, H, W, C]."""
+    return (shape[0], *shape[2:], shape[1]) if channels_first(node) else shape
 
 
 def window_shape(node: Node, x: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, int, int]:
@@ -124,15 +135,17 @@ class Conv2D(Op):
     onnx = {"Conv": import_conv}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
-        c = inputs[0].shape[3]
+        x = nhwc_shape(node, inputs[0].shape)
+        c = x[3]
         o, kh, kw, ci = inputs[1].shape
         groups = node.attrs["groups"]
         if c != ci * groups or o % groups:
             raise ValueError(f"{c} channels do not fit weights {list(inputs[1].shape)} in {groups} groups")
-        return (TensorType((*window_shape(node, inputs[0].shape, (kh, kw)), o)),)
+        return (TensorType((*window_shape(node, x, (kh, kw)), o)),)
 
     def _accumulate(self, node: Node, x: Array, w: Array, out: tuple[int, int]) -> Array:
         """Sums of products [N, Ho, Wo, O] in the arrays' dtype; x with padding 0."""
+        x = x.transpose(0, 2, 3, 1) if channels_first(node) else x
         o, kh, kw, ci = w.shape
         groups = node.attrs["groups"]
         patches = window_patches(x, node, (kh, kw), out, 0)

@@ -1,43 +1,46 @@
-"""conv2d_portable equals the reference over shapes, strides, dilations, padding, groups, clamps and shifts."""
+"""conv2d_portable equals the reference: convolutions and dense layers, every shape, scale and zero point."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-
-from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
-from mcugen.ops import OPS
 from harness import check_kernel
+from random_conv import random_conv, random_dense
 
-
-def random_conv(rng: np.random.Generator) -> Graph:
-    """One integer convolution with everything random."""
-    groups = int(rng.choice([1, 1, 1, 2, 3]))
-    ci, co = groups * int(rng.integers(1, 6)), groups * int(rng.integers(1, 6))
-    kh, kw = (int(v) for v in rng.integers(1, 5, 2))
-    dh, dw = (int(v) for v in rng.integers(1, 3, 2))
-    attrs = {
-        "strides": tuple(int(v) for v in rng.integers(1, 4, 2)),
-        "dilations": (dh, dw),
-        "pads": tuple(int(v) for v in rng.integers(0, 3, 4)),
-        "groups": groups,
-        "clamp": (0.0, 6.0) if rng.random() < 0.3 else (-np.inf, np.inf),
-    }
-    h, w = (kh - 1) * dh + int(rng.integers(1, 7)), (kw - 1) * dw + int(rng.integers(1, 7))
-    x = TensorType((1, h, w, ci), DType.INT8, Quant((0.05,), (int(rng.integers(-128, 128)),)))
-    weights = rng.integers(-128, 128, (co, kh, kw, ci // groups)).astype(np.int8)
-    scales = tuple(float(np.float32(s)) for s in 2.0 ** rng.uniform(-14, 22, co))
-    bias = rng.integers(-(2**20), 2**20, co).astype(np.int32)
-    tensors = {
-        "x": Tensor("x", x),
-        "w": Tensor("w", TensorType(weights.shape, DType.INT8, Quant(scales, (0,) * co, 0)), weights),
-        "b": Tensor("b", TensorType(bias.shape, DType.INT32), bias),
-    }
-    node = Node("y", "conv2d", ("x", "w", "b"), ("y",), attrs, "test")
-    (shape,) = (t.shape for t in OPS["conv2d"].infer(node, [t.type for t in tensors.values()]))
-    y = TensorType(shape, DType.INT8, Quant((float(np.float32(0.3)),), (int(rng.integers(-128, 128)),)))
-    return Graph("conv", ("x",), ("y",), (node,), {**tensors, "y": Tensor("y", y)})
+from mcugen.access import Direction
+from mcugen.boards import load_board
+from mcugen.kernels import KERNELS
 
 
 def test_random_convolutions() -> None:
     rng = np.random.default_rng(1)
-    check_kernel([random_conv(rng) for _ in range(40)], kernel="conv2d_portable")
+    check_kernel([random_conv(rng) for _ in range(30)], kernel="conv2d_portable")
+
+
+def test_random_dense_layers() -> None:
+    rng = np.random.default_rng(3)
+    leads = [(1,), (1,), (5,), (1, 4), (2, 3), (1, 2, 3)]
+    check_kernel([random_dense(rng, lead) for lead in leads for _ in range(4)], kernel="conv2d_portable")
+
+
+def test_vectors_overlap_and_a_single_one_does_not() -> None:
+    rng = np.random.default_rng(4)
+    kernel = KERNELS["conv2d_portable"]
+    for lead, depth_rows in (((1,), 1), ((1, 4), 4)):
+        graph = random_dense(rng, lead)
+        access = kernel.access(graph.nodes[0], graph)[0]
+        assert access is not None
+        out = graph.type(graph.outputs[0]).elements // depth_rows
+        distance = access.distance(Direction.ASCENDING)
+        assert distance is not None and distance >= out  # a row is read while it is written
+
+
+def test_accumulators_beyond_int32_are_refused() -> None:
+    graph = random_dense(np.random.default_rng(5), (1,))
+    bias = np.full_like(graph.constant("b"), 2**31 - 1)
+    wide = replace(graph, tensors={**graph.tensors, "b": replace(graph.tensors["b"], data=bias)})
+    kernel, board = KERNELS["conv2d_portable"], load_board("host")
+    assert kernel.reject(graph.nodes[0], graph, board) is None
+    reason = kernel.reject(wide.nodes[0], wide, board)
+    assert reason is not None and "int32" in reason

@@ -1,0 +1,53 @@
+"""Random integer convolutions and dense layers for tests."""
+
+from __future__ import annotations
+
+import numpy as np
+from graphs import int8_type, one_node_graph
+
+from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ops import OPS
+
+
+def weighted(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Random weights (channels first) and bias, with multipliers from tiny to absurd."""
+    scales = tuple(float(np.float32(s)) for s in 2.0 ** rng.uniform(-14, 22, shape[0]))
+    weights = rng.integers(-128, 128, shape).astype(np.int8)
+    bias = rng.integers(-(2**20), 2**20, shape[0]).astype(np.int32)
+    quant = Quant(scales, (0,) * shape[0], 0)
+    return Tensor("w", TensorType(shape, DType.INT8, quant), weights), Tensor(
+        "b", TensorType(bias.shape, DType.INT32), bias
+    )
+
+
+def random_zero_point(rng: np.random.Generator) -> int:
+    return int(rng.integers(-128, 128))
+
+
+def random_conv(rng: np.random.Generator, groups: int | None = None) -> Graph:
+    """One integer convolution with everything random."""
+    groups = int(rng.choice([1, 1, 1, 2, 3])) if groups is None else groups
+    ci, co = groups * int(rng.integers(1, 6)), groups * int(rng.integers(1, 6))
+    kh, kw = (int(v) for v in rng.integers(1, 5, 2))
+    dh, dw = (int(v) for v in rng.integers(1, 3, 2))
+    attrs = {
+        "strides": tuple(int(v) for v in rng.integers(1, 4, 2)),
+        "dilations": (dh, dw),
+        "pads": tuple(int(v) for v in rng.integers(0, 3, 4)),
+        "groups": groups,
+        "clamp": (0.0, 6.0) if rng.random() < 0.3 else (-np.inf, np.inf),
+    }
+    h, w = (kh - 1) * dh + int(rng.integers(1, 7)), (kw - 1) * dw + int(rng.integers(1, 7))
+    x = Tensor("x", int8_type((1, h, w, ci), 0.05, random_zero_point(rng)))
+    weights, bias = weighted(rng, (co, kh, kw, ci // groups))
+    (shape,) = OPS["conv2d"].infer(Node("y", "conv2d", (), (), attrs), [x.type, weights.type, bias.type])
+    return one_node_graph("conv2d", [x, weights, bias], attrs, int8_type(shape.shape, 0.3, random_zero_point(rng)))
+
+
+def random_dense(rng: np.random.Generator, lead: tuple[int, ...]) -> Graph:
+    """One integer dense layer over the leading axes `lead`."""
+    depth, channels = (int(v) for v in rng.integers(1, 40, 2))
+    x = Tensor("x", int8_type((*lead, depth), 0.05, random_zero_point(rng)))
+    clamp = (-1.0, 2.0) if rng.random() < 0.3 else (-np.inf, np.inf)
+    y = int8_type((*lead, channels), 0.3, random_zero_point(rng))
+    return one_node_graph("fully_connected", [x, *weighted(rng, (channels, depth))], {"clamp": clamp}, y)
