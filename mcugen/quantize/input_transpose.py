@@ -4,10 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mcugen.ir import Graph, Node
+from mcugen.ir import Graph, Node, Tensor
 from mcugen.rewrite import fused_origins, with_nodes
 
-TO_CHANNELS_LAST = (0, 2, 3, 1)
+IMAGE, SIGNAL = (0, 2, 3, 1), (0, 2, 1)  # what turns [N, C, H, W] and [N, C, L] into channels last
+
+
+def _plain(node: Node) -> bool:
+    return node.op == "conv2d" and node.attrs["groups"] == 1
+
+
+def _replaceable(graph: Graph, consumers: dict[str, list[Node]], transpose: Node) -> dict[str, tuple[int, ...]]:
+    """Tensors behind a transpose of an input that only convolutions read, with the channels-first shape that they
+    would read instead; empty if anything else reads them."""
+    source, output = transpose.inputs[0], transpose.outputs[0]
+    if source not in graph.inputs or output in graph.outputs:
+        return {}
+    if transpose.attrs["perm"] == IMAGE:
+        return {output: graph.type(source).shape} if all(map(_plain, consumers[output])) else {}
+    if transpose.attrs["perm"] != SIGNAL:
+        return {}
+    n, channels, length = graph.type(source).shape
+    found = {}
+    for reshape in consumers[output]:  # a signal is an image of width 1
+        images = consumers[reshape.outputs[0]]
+        fits = reshape.op == "reshape" and graph.type(reshape.outputs[0]).shape == (n, length, 1, channels)
+        if not fits or reshape.outputs[0] in graph.outputs or not all(map(_plain, images)):
+            return {}
+        found[reshape.outputs[0]] = (n, channels, length, 1)
+    return found
 
 
 def fuse_input_transpose(graph: Graph) -> Graph:
@@ -17,26 +42,25 @@ def fuse_input_transpose(graph: Graph) -> Graph:
     channels as the last axis only.
     """
     consumers = graph.consumers()
-    fused: dict[str, Node] = {}  # output of a transpose that goes -> the transpose
+    instead: dict[str, tuple[str, Node]] = {}  # what a convolution reads -> what it shall read, the transpose
+    nodes: list[Node] = []
+    tensors: dict[str, Tensor] = {}
     for node in graph.nodes:
-        if (
-            node.op != "transpose"
-            or node.attrs["perm"] != TO_CHANNELS_LAST
-            or node.inputs[0] not in graph.inputs
-        ):
-            continue
-        readers = consumers[node.outputs[0]]
-        plain = all(r.op == "conv2d" and r.attrs["groups"] == 1 for r in readers)
-        if plain and readers and node.outputs[0] not in graph.outputs:
-            fused[node.outputs[0]] = node
-    nodes = [
-        replace(
-            node.with_attrs(channels_first=True),
-            inputs=(fused[node.inputs[0]].inputs[0], *node.inputs[1:]),
-            fused=fused_origins(node, fused[node.inputs[0]]),
-        )
-        if node.inputs[0] in fused
-        else node
-        for node in graph.nodes
-    ]
-    return with_nodes(graph, nodes)
+        if node.op == "transpose":
+            for name, shape in _replaceable(graph, consumers, node).items():
+                source = graph.tensors[node.inputs[0]]
+                view = source.name
+                if shape != source.shape:
+                    view = f"{name}/channels_first"
+                    tensors[view] = replace(source, name=view, type=replace(source.type, shape=shape))
+                    nodes.append(Node(view, "reshape", (source.name,), (view,), {"shape": shape}, node.origin))
+                instead[name] = (view, node)
+        elif node.inputs[0] in instead and _plain(node):
+            view, transpose = instead[node.inputs[0]]
+            node = replace(
+                node.with_attrs(channels_first=True),
+                inputs=(view, *node.inputs[1:]),
+                fused=fused_origins(node, transpose),
+            )
+        nodes.append(node)
+    return with_nodes(graph, nodes, tensors)

@@ -39,3 +39,25 @@ def test_groups_keep_the_transpose() -> None:
 def test_the_kernel_reads_planes() -> None:
     rng = np.random.default_rng(7)
     check_kernel([fuse_input_transpose(behind_transpose(random_conv(rng, groups=1))) for _ in range(25)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_signals_are_images_of_width_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    conv = random_conv(rng, groups=1)
+    while conv.type("x").shape[2] != 1:  # a kernel of width 1 over a width of 1
+        conv = random_conv(rng, groups=1)
+    n, length, _, c = conv.type("x").shape
+    kind = conv.type("x")
+    types = {"signal": (n, c, length), "turned": (n, length, c)}
+    nodes = [
+        Node("turned", "transpose", ("signal",), ("turned",), {"perm": (0, 2, 1)}, "layout"),
+        Node("x", "reshape", ("turned",), ("x",), {"shape": kind.shape}, "layout"),
+        *conv.nodes,
+    ]
+    tensors = {k: Tensor(k, TensorType(v, kind.dtype, kind.quant)) for k, v in types.items()} | dict(conv.tensors)
+    graph = Graph("signal", ("signal",), conv.outputs, tuple(nodes), tensors)
+    fused = fuse_input_transpose(graph)
+    assert [n.op for n in fused.nodes] == ["reshape", "conv2d"]
+    x = rng.integers(-128, 128, (3, c, length)).astype(np.int8)
+    assert np.array_equal(run(graph, {"signal": x})["y"], run(fused, {"signal": x})["y"])
