@@ -10,6 +10,7 @@ from mcugen.normalise.fuse_pad import fuse_pad
 from mcugen.normalise.layout import settle_layout
 from mcugen.normalise.merge_reshapes import merge_reshapes
 from mcugen.normalise.name_tensors import name_tensors
+from mcugen.normalise.scale_channels import scale_channels
 from mcugen.normalise.unary_chains import fuse_unary
 from mcugen.rewrite import live
 
@@ -17,6 +18,8 @@ PASSES = (
     settle_layout,
     merge_reshapes,
     fold_affine,
+    scale_channels,
+    merge_reshapes,
     fuse_clamp,
     fuse_unary,
     fuse_clamp,

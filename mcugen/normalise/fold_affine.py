@@ -28,7 +28,7 @@ def _vector(graph: Graph, name: str, channels: int) -> Array | None:
     return data.reshape(-1) if data.size == channels == data.shape[-1] else None
 
 
-def _affine(graph: Graph, node: Node, x: str, channels: int) -> tuple[Array, Array] | None:
+def affine_map(graph: Graph, node: Node, x: str, channels: int) -> tuple[Array, Array] | None:
     """(scale, offset) float64 [channels] of a node that is x * scale + offset."""
     one, zero = np.ones(channels), np.zeros(channels)
     if clamp_of(node) != NO_CLAMP and node.op != "depthwise_conv2d":
@@ -54,61 +54,83 @@ def _affine(graph: Graph, node: Node, x: str, channels: int) -> tuple[Array, Arr
     return (one, -other) if node.inputs[0] == x else (-one, other)
 
 
-def _fold(
-    graph: Graph, layer: Node, affine: tuple[Array, Array], tensors: dict[str, Tensor]
-) -> tuple[str, str]:
-    """New weights and bias of a layer with an affine map behind it; returns their names."""
-    scale, offset = affine
-    weights, bias = graph.tensors[layer.inputs[1]], graph.tensors[layer.inputs[2]]
-    assert weights.data is not None and bias.data is not None
-    shape = [1] * weights.data.ndim
-    shape[CHANNEL_AXIS[layer.op]] = -1
-    scaled = (weights.data.astype(np.float64) * scale.reshape(shape)).astype(np.float32)
-    moved = (bias.data.astype(np.float64) * scale + offset).astype(np.float32)
-    names = []
-    for tensor, data in ((weights, scaled), (bias, moved)):
-        name = f"{tensor.name}/folded"
-        while name in graph.tensors or name in tensors:
-            name += "'"
-        tensors[name] = replace(tensor, name=name, data=data)
-        names.append(name)
-    return names[0], names[1]
+class _Walk:
+    """The nodes so far, in execution order, and where each tensor comes from."""
 
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.consumers = graph.consumers()
+        self.nodes: list[Node] = []
+        self.place: dict[str, int] = {}  # tensor -> index of its node
+        self.tensors: dict[str, Tensor] = {}
 
-def _step(graph: Graph) -> Graph | None:
-    """One fold, or None if there is nothing left to fold."""
-    consumers = graph.consumers()
-    for layer in graph.nodes:
-        if layer.op not in CHANNEL_AXIS or clamp_of(layer) != NO_CLAMP:
-            continue
-        channels = graph.type(layer.outputs[0]).shape[-1]
-        between: list[Node] = []
-        user = sole_consumer(graph, layer.outputs[0], consumers)
-        while user is not None and user.op == "reshape" and graph.type(user.outputs[0]).shape[-1] == channels:
-            between.append(user)
-            user = sole_consumer(graph, user.outputs[0], consumers)
-        if user is None:
-            continue
-        x = between[-1].outputs[0] if between else layer.outputs[0]
-        affine = _affine(graph, user, x, channels)
-        if affine is None or graph.type(user.outputs[0]).shape != graph.type(x).shape:
-            continue
-        tensors: dict[str, Tensor] = {}
-        w, b = _fold(graph, layer, affine, tensors)
-        folded = replace(layer, inputs=(layer.inputs[0], w, b), fused=fused_origins(layer, user))
-        if between:
-            last = replace(between[-1], name=user.outputs[0], outputs=user.outputs)
-        else:
-            folded = replace(folded, name=user.outputs[0], outputs=user.outputs)
-            last = folded
-        swap = {layer.name: folded, (between[-1] if between else layer).name: last, user.name: None}
-        nodes = [swap.get(n.name, n) for n in graph.nodes]
-        return with_nodes(graph, [n for n in nodes if n is not None], tensors)
-    return None
+    def append(self, node: Node) -> None:
+        self.place[node.outputs[0]] = len(self.nodes)
+        self.nodes.append(node)
+
+    def layer_before(self, x: str) -> int | None:
+        """Index of the layer whose output, perhaps reshaped, nobody but the reader of x sees."""
+        channels = self.graph.type(x).shape[-1:]
+        name = x
+        while name in self.place and sole_consumer(self.graph, name, self.consumers) is not None:
+            node = self.nodes[self.place[name]]
+            if self.graph.type(name).shape[-1:] != channels:
+                return None
+            if node.op in CHANNEL_AXIS:
+                return self.place[name] if clamp_of(node) == NO_CLAMP else None
+            if node.op != "reshape":
+                return None
+            name = node.inputs[0]
+        return None
+
+    def folds(self, node: Node) -> bool:
+        """Fold the node into the layer before it, if it can be."""
+        active = [i for i in node.inputs if not self.graph.is_constant(i)]
+        index = self.layer_before(active[0]) if len(active) == 1 else None
+        if index is None or self.graph.type(node.outputs[0]).shape != self.graph.type(active[0]).shape:
+            return False
+        x = active[0]
+        maps = affine_map(self.graph, node, x, self.graph.type(x).shape[-1])
+        if maps is None:
+            return False
+        layer = self.nodes[index]
+        constants = self._constants(layer, maps)
+        if constants is None:
+            return False
+        self.nodes[index] = replace(
+            layer, inputs=(layer.inputs[0], *constants), fused=fused_origins(layer, node)
+        )
+        last = self.place[x]  # the layer itself, or the last reshape behind it
+        self.nodes[last] = replace(self.nodes[last], name=node.outputs[0], outputs=node.outputs)
+        self.place[node.outputs[0]] = last
+        return True
+
+    def _constants(self, layer: Node, maps: tuple[Array, Array]) -> tuple[str, str] | None:
+        """Names of the layer's new weights and bias; None if they leave float32."""
+        scale, offset = maps
+        weights, bias = (self.tensors.get(i) or self.graph.tensors[i] for i in layer.inputs[1:])
+        assert weights.data is not None and bias.data is not None
+        shape = [1] * weights.data.ndim
+        shape[CHANNEL_AXIS[layer.op]] = -1
+        with np.errstate(all="ignore"):
+            scaled = (weights.data.astype(np.float64) * scale.reshape(shape)).astype(np.float32)
+            moved = (bias.data.astype(np.float64) * scale + offset).astype(np.float32)
+        if not (np.isfinite(scaled).all() and np.isfinite(moved).all()):
+            return None
+        names = []
+        for tensor, data in ((weights, scaled), (bias, moved)):
+            name = f"{tensor.name}/folded"
+            while name in self.graph.tensors or name in self.tensors:
+                name += "'"
+            self.tensors[name] = replace(tensor, name=name, data=data)
+            names.append(name)
+        return names[0], names[1]
 
 
 def fold_affine(graph: Graph) -> Graph:
     """The graph with every such chain folded."""
-    while (folded := _step(graph)) is not None:
-        graph = folded
-    return graph
+    walk = _Walk(graph)
+    for node in graph.nodes:
+        if not walk.folds(node):
+            walk.append(node)
+    return with_nodes(graph, walk.nodes, walk.tensors)

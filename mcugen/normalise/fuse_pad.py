@@ -4,33 +4,48 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mcugen.ir import Graph, Node
+from mcugen.ir import Graph, Node, Tensor, TensorType
 from mcugen.rewrite import fused_origins, with_nodes
 
 
-def _spatial_zero_pads(node: Node | None) -> tuple[int, int, int, int] | None:
-    """(top, left, bottom, right) of a pad node on NHWC that pads height and width with zero only."""
-    if node is None or node.op != "pad" or node.attrs["value"] != 0.0 or len(node.attrs["pads"]) != 4:
+def _spatial_zero_pads(node: Node) -> tuple[int, int, int, int] | None:
+    """(top, left, bottom, right) of a node that pads height and width of NHWC, or the length of NLC, with zero only."""
+    if node.op != "pad" or node.attrs["value"] != 0.0 or len(node.attrs["pads"]) not in (3, 4):
         return None
-    batch, (top, bottom), (left, right), channels = node.attrs["pads"]
+    batch, (top, bottom), *width, channels = node.attrs["pads"]
     if tuple(batch) != (0, 0) or tuple(channels) != (0, 0):
         return None
+    left, right = width[0] if width else (0, 0)
     return top, left, bottom, right
 
 
 def fuse_pad(graph: Graph) -> Graph:
-    """The graph without such pad nodes in front of convolutions."""
+    """The graph without such pad nodes in front of convolutions, be it with the reshape of a 1-D layer between."""
     producers = graph.producers()
-    nodes = []
+    nodes: list[Node] = []
+    tensors: dict[str, Tensor] = {}
     for node in graph.nodes:
-        pad = producers.get(node.inputs[0])
-        extra = _spatial_zero_pads(pad)
-        if pad is not None and extra is not None and node.op in ("conv2d", "depthwise_conv2d"):
-            pads = tuple(int(a + b) for a, b in zip(node.attrs["pads"], extra, strict=True))
-            node = replace(
-                node.with_attrs(pads=pads),
-                inputs=(pad.inputs[0], *node.inputs[1:]),
-                fused=fused_origins(node, pad),
-            )
-        nodes.append(node)
-    return with_nodes(graph, nodes)
+        shape = producers.get(node.inputs[0])
+        pad = producers.get(shape.inputs[0]) if shape is not None and shape.op == "reshape" else shape
+        extra = _spatial_zero_pads(pad) if pad is not None else None
+        if pad is None or shape is None or extra is None or node.op not in ("conv2d", "depthwise_conv2d"):
+            nodes.append(node)
+            continue
+        x = pad.inputs[0]
+        if shape is not pad:
+            rows, channels = graph.type(x).shape[1:] if len(pad.attrs["pads"]) == 3 else (0, 0)
+            if graph.type(node.inputs[0]).shape != (1, rows + extra[0] + extra[2], 1, channels):
+                nodes.append(node)
+                continue
+            flat, x = x, f"{x}/unpadded"
+            if x not in tensors:
+                nodes.append(
+                    replace(
+                        shape, name=x, inputs=(flat,), outputs=(x,), attrs={"shape": (1, rows, 1, channels)}
+                    )
+                )
+                tensors[x] = Tensor(x, TensorType((1, rows, 1, channels)), source=graph.tensors[flat].source)
+        pads = tuple(int(a + b) for a, b in zip(node.attrs["pads"], extra, strict=True))
+        fused = fused_origins(node, pad)
+        nodes.append(replace(node.with_attrs(pads=pads), inputs=(x, *node.inputs[1:]), fused=fused))
+    return with_nodes(graph, nodes, tensors)

@@ -9,8 +9,9 @@ their import's transposes have made the base's own. What is left over at an outp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -72,64 +73,150 @@ class Layout:
         self.nodes.append(node)
         return name
 
-    def materialise(self, view: View, wanted: str = "") -> str:
+    def materialise(self, view: View) -> str:
         """The name of a tensor that holds the view's elements in the view's shape and order."""
         if view in self.made:
             return self.made[view]
         name, source = view.base, self.tensors[view.base].source
         if view.perm != _identity(len(view.perm)):
-            name = self.emit(
-                Node("", "transpose", (name,), (wanted or f"{name}/transpose",), {"perm": view.perm}, LAYOUT),
-                source,
-            )
+            turn = Node("", "transpose", (name,), (f"{name}/transpose",), {"perm": view.perm}, LAYOUT)
+            name = self.emit(turn, source)
         if self.shape(name) != view.shape:
-            name = self.emit(
-                Node("", "reshape", (name,), (wanted or f"{name}/reshape",), {"shape": view.shape}, LAYOUT),
-                source,
-            )
+            shape = Node("", "reshape", (name,), (f"{name}/reshape",), {"shape": view.shape}, LAYOUT)
+            name = self.emit(shape, source)
         self.made[view] = name
         return name
 
-    def rebased(self, view: View) -> View | None:
-        """An equal view without a reshape; a reshape that only adds or drops axes of size 1 moves to the base."""
-        base_shape = self.shape(view.base)
-        turned = tuple(base_shape[p] for p in view.perm)
-        if turned == view.shape:
+    def output(self, name: str, taken: Collection[str]) -> str:
+        """A tensor of its own for an output of the graph, under the output's name in the model file."""
+        source = self.graph.tensors[name].source
+        made = self.materialise(self.views[name])
+        if made in taken:
+            attrs = {"shape": self.shape(made)}
+            return self.emit(Node("", "reshape", (made,), (f"{made}/output",), attrs, LAYOUT), source)
+        self.tensors[made] = replace(self.tensors[made], source=source)
+        return made
+
+    def turn_inputs(self) -> None:
+        """Transpose channels-first inputs at once, if that is what all their readers do sooner or later."""
+        readers = self.graph.consumers()
+        for name in self.graph.inputs:
+            shape = self.graph.type(name).shape
+            perm = (0, *range(2, len(shape)), 1)
+            if (
+                len(shape) in (3, 4)
+                and not _keeps_order(shape, perm)
+                and _becomes_last(self.graph, name, readers)
+            ):
+                base = self.materialise(self.view(name, perm, tuple(shape[p] for p in perm)))
+                back = (0, len(shape) - 1, *range(1, len(shape) - 1))
+                self.views[name] = self.view(base, back, shape)
+
+    def settle(self, name: str) -> View | None:
+        """The view of an old tensor without a reshape, which from here on stands for it; None if there is none.
+
+        Splits and merges of axes move to the base. Where a merge joins axes that are not neighbours there, one
+        transpose makes them neighbours and leaves all others where they are.
+        """
+        view = self.views[name]
+        if tuple(self.shape(view.base)[p] for p in view.perm) == view.shape:
             return view
-        if [d for d in turned if d != 1] != [d for d in view.shape if d != 1]:
+        pieces = _common_pieces(view, self.shape(view.base))
+        if pieces is None:
             return None
-        # axes of the view that are not 1, as ranks in the base's order; axes of size 1 stay beside their neighbour
-        big = [p for p in view.perm if base_shape[p] != 1]
-        order = {axis: rank for rank, axis in enumerate(sorted(big))}
-        ranks = iter([order[p] for p in big])
-        keys: list[tuple[float, int]] = []
-        last = -1.0
-        for axis, size in enumerate(view.shape):
-            if size != 1:
-                last = float(next(ranks))
-                keys.append((last, axis))
-            else:
-                keys.append((-1.0 if axis == 0 else last + 0.5, axis))
-        places = sorted(range(len(keys)), key=lambda i: keys[i])
+        fine = sorted(pieces)  # in the base's order
+        groups: list[list[int]] = [[] for _ in view.shape]
+        for piece in pieces:
+            groups[piece.axis].append(fine.index(piece))
+        places = _places(groups)
+        order = [i for axis in places for i in groups[axis]]
         base = self.materialise(
-            View(view.base, _identity(len(base_shape)), tuple(view.shape[i] for i in places))
+            View(view.base, _identity(len(self.shape(view.base))), tuple(p.size for p in fine))
         )
+        shape = tuple(view.shape[axis] for axis in places)
+        base = self.materialise(self.view(base, order, shape))
         perm = tuple(places.index(axis) for axis in range(len(view.shape)))
-        return View(base, perm, view.shape)
+        self.views[name] = self.view(base, perm, view.shape)
+        return self.views[name]
+
+
+class _Piece(NamedTuple):
+    """A factor of one axis of the base and of one axis of the view: sorts in the base's order."""
+
+    base_axis: int
+    step: int
+    size: int
+    axis: int  # of the view
+
+
+def _common_pieces(view: View, base_shape: Sequence[int]) -> list[_Piece] | None:
+    """The factors that the transposed base's axes and the view's axes are both made of, in the view's order; None if
+    an axis of one straddles axes of the other."""
+    pieces: list[_Piece] = []
+    axes = iter(a for a in enumerate(view.shape) if a[1] != 1)
+    axis, left = 0, 1  # of the view
+    for base_axis in view.perm:
+        rest = base_shape[base_axis]
+        while rest != 1:
+            if left == 1:
+                axis, left = next(axes)
+            size = min(rest, left)
+            if rest % size or left % size:
+                return None
+            pieces.append(_Piece(base_axis, len(pieces), size, axis))
+            rest, left = rest // size, left // size
+    return pieces
+
+
+def _places(groups: Sequence[Sequence[int]]) -> list[int]:
+    """The view's axes in the order of the base: by their first piece; axes of size 1 stay beside their neighbour."""
+    keys: list[tuple[float, int]] = []
+    last = -1.0
+    for axis, group in enumerate(groups):
+        if group:
+            last = float(group[0])
+            keys.append((last, axis))
+        else:
+            keys.append((-1.0 if axis == 0 else last + 0.5, axis))
+    return [axis for _, axis in sorted(keys)]
+
+
+_CARRIES = ("unary", "add", "sub", "mul", "pad", "slice", "concat")  # whatever the order of axes
+
+
+def _becomes_last(graph: Graph, name: str, readers: Mapping[str, list[Node]]) -> bool:
+    """Whether all readers of a channels-first tensor make it channels-last, be it behind other operators."""
+    if not readers[name] or name in graph.outputs:
+        return False
+    shape = graph.type(name).shape
+    for node in readers[name]:
+        out = node.outputs[0]
+        if node.op == "reshape" and len(shape) == 3 and graph.type(out).shape == (*shape, 1):  # a 1-D layer
+            turned = all(n.op == "transpose" and tuple(n.attrs["perm"]) == (0, 2, 3, 1) for n in readers[out])
+            ok = turned and out not in graph.outputs
+        elif node.op == "transpose":
+            ok = tuple(node.attrs["perm"]) == (0, 2, 3, 1)
+        elif node.op in _CARRIES and len(graph.type(out).shape) == len(shape):
+            ok = all(graph.is_constant(i) or i == name for i in node.inputs) and _becomes_last(
+                graph, out, readers
+            )
+        else:
+            ok = False
+        if not ok:
+            return False
+    return True
 
 
 Handler = Callable[[Layout, Node], View | None]
 
 
 def _transpose(walk: Layout, node: Node) -> View | None:
-    x = walk.views[node.inputs[0]]
+    x = walk.settle(node.inputs[0])
     perm = node.attrs["perm"]
-    shape = tuple(x.shape[p] for p in perm)
-    rebased = walk.rebased(x)
-    if rebased is None:
-        base = walk.materialise(x)
-        return walk.view(base, perm, shape)
-    return walk.view(rebased.base, tuple(rebased.perm[p] for p in perm), shape)
+    shape = walk.graph.type(node.outputs[0]).shape
+    if x is None:
+        return walk.view(walk.materialise(walk.views[node.inputs[0]]), perm, shape)
+    return walk.view(x.base, tuple(x.perm[p] for p in perm), shape)
 
 
 def _reshape(walk: Layout, node: Node) -> View | None:
@@ -148,7 +235,7 @@ def _aligned(walk: Layout, node: Node) -> tuple[tuple[str, ...], tuple[int, ...]
     """Inputs of an operator brought to one permutation: new names and the permutation that all share."""
     rank = len(walk.graph.type(node.outputs[0]).shape)
     active = [i for i in node.inputs if not walk.graph.is_constant(i)]
-    views = {i: walk.rebased(walk.views[i]) for i in active}
+    views = {i: walk.settle(i) for i in active}
     if any(v is None or len(v.perm) != rank for v in views.values()):
         return None
     known = {i: v for i, v in views.items() if v is not None}
@@ -215,7 +302,7 @@ def _softmax(node: Node, perm: tuple[int, ...]) -> Node | None:
 
 
 def _mean(walk: Layout, node: Node) -> View | None:
-    x = walk.rebased(walk.views[node.inputs[0]])
+    x = walk.settle(node.inputs[0])
     if x is None or x.perm == _identity(len(x.perm)):
         return None
     axes = sorted(x.perm[a] for a in node.attrs["axes"])
@@ -275,6 +362,7 @@ HANDLERS: dict[str, Handler] = {
 def settle_layout(graph: Graph) -> Graph:
     """The graph with as few transposes as the walk can do with; inputs and outputs keep shape and order."""
     walk = Layout(graph)
+    walk.turn_inputs()
     for node in graph.nodes:
         handler = HANDLERS.get(node.op)
         view = handler(walk, node) if handler else None
@@ -286,6 +374,8 @@ def settle_layout(graph: Graph) -> Graph:
             base = walk.emit(replace(node, inputs=inputs), out.source)
             view = View(base, _identity(len(out.shape)), out.shape)
         walk.views[node.outputs[0]] = view
-    outputs = tuple(walk.materialise(walk.views[o], wanted=f"{o}/output") for o in graph.outputs)
-    result = replace(graph, outputs=outputs, nodes=tuple(walk.nodes), tensors=walk.tensors)
+    outputs: list[str] = []
+    for name in graph.outputs:
+        outputs.append(walk.output(name, (*graph.inputs, *outputs)))
+    result = replace(graph, outputs=tuple(outputs), nodes=tuple(walk.nodes), tensors=walk.tensors)
     return live(result)

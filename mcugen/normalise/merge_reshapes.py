@@ -1,29 +1,35 @@
-"""Reshapes of reshapes become one, and those that change nothing vanish."""
+"""Reshapes move behind element-wise functions, chains of them become one, and those that change nothing vanish."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from mcugen.ir import Graph, Node
+from mcugen.ir import Graph, Node, Tensor, TensorType
 from mcugen.rewrite import with_nodes
 
 
 def merge_reshapes(graph: Graph) -> Graph:
-    """The same graph with at most one reshape between any two other operators."""
+    """The same graph with at most one reshape between any two other operators, and none before a unary one."""
     origin: dict[str, str] = {}  # output of a reshape -> what it reshapes
     same: dict[str, str] = {}  # output of a reshape that changes nothing -> its input
+    tensors: dict[str, Tensor] = dict(graph.tensors)
     nodes: list[Node] = []
     for node in graph.nodes:
         node = replace(node, inputs=tuple(same.get(i, i) for i in node.inputs))
+        if node.op == "unary" and node.inputs[0] in origin:
+            (out,), source = node.outputs, origin[node.inputs[0]]
+            inner = f"{out}/unshaped"
+            while inner in tensors:
+                inner += "'"
+            tensors[inner] = Tensor(inner, TensorType(tensors[source].shape), source=tensors[out].source)
+            nodes.append(replace(node, name=inner, inputs=(source,), outputs=(inner,)))
+            node = Node(out, "reshape", (inner,), (out,), {"shape": tensors[out].shape}, node.origin)
         if node.op == "reshape":
-            source = origin.get(node.inputs[0], node.inputs[0])
+            (out,), source = node.outputs, origin.get(node.inputs[0], node.inputs[0])
             node = replace(node, inputs=(source,))
-            origin[node.outputs[0]] = source
-            if (
-                graph.type(source).shape == graph.type(node.outputs[0]).shape
-                and node.outputs[0] not in graph.outputs
-            ):
-                same[node.outputs[0]] = source
+            origin[out] = source
+            if tensors[source].shape == tensors[out].shape and out not in graph.outputs:
+                same[out] = source
                 continue
         nodes.append(node)
-    return with_nodes(graph, nodes)
+    return with_nodes(graph, nodes, tensors)

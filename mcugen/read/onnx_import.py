@@ -401,29 +401,39 @@ def _walk(ctx: Importer, nodes: Sequence[OnnxNode]) -> None:
         raise UnsupportedError(f"{len(faults)} operators cannot be compiled", faults)
 
 
-def _rename(ctx: Importer, file_name: str, used: set[str]) -> None:
-    """Let the tensor that stands for a name in the file carry that name, as far as it is free."""
-    tensor = ctx.names.get(file_name)
+def _name_outputs(ctx: Importer, outputs: Sequence[str]) -> tuple[str, ...]:
+    """A tensor of its own for every output of the model, called as in the file as far as that name is free."""
     made = {output for node in ctx.nodes for output in node.outputs}
-    if tensor is None or tensor not in made or file_name in ctx.tensors or tensor in used:
-        return
-    used.add(tensor)
-    old = ctx.tensors.pop(tensor)
-    ctx.tensors[file_name] = Tensor(file_name, old.type, old.data, old.source)
-    for key, value in list(ctx.names.items()):
-        if value == tensor:
-            ctx.names[key] = file_name
+    renamed: dict[str, str] = {}
+    names = []
+    for wanted in outputs:
+        tensor = ctx.resolve(wanted)
+        free = wanted if wanted not in ctx.tensors and wanted not in renamed.values() else ctx._fresh(wanted)
+        if tensor in made and tensor not in renamed:
+            renamed[tensor] = wanted if tensor == wanted else free
+        else:  # an input of the model, or another output of the same value
+            ttype = ctx.tensors[tensor].type
+            ctx.nodes.append(
+                Node(free, "reshape", (tensor,), (free,), {"shape": ttype.shape}, f'onnx:output "{wanted}"')
+            )
+            ctx.tensors[free] = Tensor(free, ttype, source=wanted)
+            renamed[free] = free
+            tensor = free
+        names.append(renamed[tensor])
+    for old, new in renamed.items():
+        tensor_of = ctx.tensors.pop(old)
+        ctx.tensors[new] = replace(tensor_of, name=new, source=outputs[names.index(new)])
+    ctx.names = {name: renamed.get(tensor, tensor) for name, tensor in ctx.names.items()}
     ctx.nodes = [
-        Node(
-            file_name if node.name == tensor else node.name,
-            node.op,
-            tuple(file_name if i == tensor else i for i in node.inputs),
-            tuple(file_name if o == tensor else o for o in node.outputs),
-            node.attrs,
-            node.origin,
+        replace(
+            node,
+            name=renamed.get(node.name, node.name),
+            inputs=tuple(renamed.get(i, i) for i in node.inputs),
+            outputs=tuple(renamed.get(o, o) for o in node.outputs),
         )
         for node in ctx.nodes
     ]
+    return tuple(names)
 
 
 def import_model(loaded: LoadedModel) -> ImportedModel:
@@ -463,9 +473,6 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
         _walk(ctx, nodes)
     except (ModelError, UnsupportedError) as error:
         raise type(error)(f"{loaded.path.name}: {error.headline}", error.faults) from None
-    renamed: set[str] = set()
-    for name in outputs:
-        _rename(ctx, name, renamed)
     constant = [o for o in outputs if ctx.value(o) is not None]
     if constant:
         raise UnsupportedError(
@@ -473,10 +480,11 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
             [Fault(f'output "{o}"', "is a constant", "drop it from the model's outputs") for o in constant],
         )
     name = re.sub(r"\W", "_", model.graph.name or loaded.path.stem)
+    names = _name_outputs(ctx, outputs)
     graph = Graph(
         name,
         tuple(t.name for t in inputs),
-        tuple(ctx.resolve(o) for o in outputs),
+        names,
         tuple(ctx.nodes),
         ctx.tensors,
     )
