@@ -25,7 +25,7 @@ def _replaceable(graph: Graph, consumers: dict[str, list[Node]], transpose: Node
     if transpose.attrs["perm"] != SIGNAL:
         return {}
     n, channels, length = graph.type(source).shape
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for reshape in consumers[output]:  # a signal is an image of width 1
         images = consumers[reshape.outputs[0]]
         fits = reshape.op == "reshape" and graph.type(reshape.outputs[0]).shape == (n, length, 1, channels)
