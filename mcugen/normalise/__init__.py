@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcugen.check import check_graph
 from mcugen.ir import Graph
+from mcugen.normalise.drop_expand import drop_expand
 from mcugen.normalise.fold_affine import fold_affine
 from mcugen.normalise.fuse_clamp import fuse_clamp
 from mcugen.normalise.fuse_pad import fuse_pad
@@ -15,6 +16,7 @@ from mcugen.normalise.unary_chains import fuse_unary
 from mcugen.rewrite import live
 
 PASSES = (
+    drop_expand,
     settle_layout,
     merge_reshapes,
     fold_affine,
