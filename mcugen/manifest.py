@@ -13,15 +13,10 @@ from mcugen.errors import Fault, UsageError
 from mcugen.ir import Graph
 from mcugen.kernels.kernel import Tables
 from mcugen.ops import OPS
-from mcugen.render import Library
+from mcugen.render import Library, user_shape
 from mcugen.select import ALIASES, Layer
 
 SCHEMA = 1
-
-
-def user_shape(shape: tuple[int, ...]) -> list[int]:
-    """A shape as users meet it: without the first axis if that is the batch (1)."""
-    return list(shape[1:]) if shape[:1] == (1,) else list(shape)
 
 
 def _port(graph: Graph, name: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -43,6 +42,11 @@ class Library:
         return sum(OPS[layer.node.op].macs(layer.node, self.graph) for layer in self.layers)
 
 
+def user_shape(shape: tuple[int, ...]) -> list[int]:
+    """A shape as users meet it: without the first axis if that is the batch (1)."""
+    return list(shape[1:]) if shape[:1] == (1,) else list(shape)
+
+
 def environment() -> jinja2.Environment:
     """Strict templates: an undefined name is an error."""
     return jinja2.Environment(
@@ -54,16 +58,30 @@ def environment() -> jinja2.Environment:
     )
 
 
-def comment_text(text: str) -> str:
-    """Text from a model file, safe inside a C comment on one line."""
-    plain = "".join(c if c.isprintable() and ord(c) < 128 else "?" for c in text)
-    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")[:160]
+def comment_text(text: str, most: int = 110) -> str:
+    """Text from a model file, safe inside a C comment on one line; the middle of a long one is left out."""
+    plain = "".join(c if c.isprintable() and ord(c) < 128 else "_" for c in text).replace("\\", "/")
+    if len(plain) > most:
+        plain = f"{plain[: most // 2 - 2]}...{plain[-(most - most // 2 - 1) :]}"
+    for pair in ("*/", "/*", "??"):  # ends a comment, seems to begin one, begins a trigraph
+        while pair in plain:
+            plain = plain.replace(pair, " ".join(pair))
+    return plain
 
 
 def float_text(value: float) -> str:
     """A float32 value with as many digits as give it back, always recognisable as floating point in C."""
-    text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
-    return text
+    number = np.float32(value)
+    if 1e-4 <= abs(number) < 1e7:
+        return np.format_float_positional(number, unique=True, trim="0")
+    return np.format_float_scientific(number, unique=True, trim="0")
+
+
+def formula_text(scale: float, zero_point: int) -> str:
+    """The real value of an integer q, for a comment."""
+    if zero_point == 0:
+        return f"{float_text(scale)} * q"
+    return f"{float_text(scale)} * (q {'-' if zero_point > 0 else '+'} {abs(zero_point)})"
 
 
 def array_text(array: Array) -> str:
@@ -92,8 +110,13 @@ def _value_text(value: Value, library: str) -> str:
     if isinstance(value, TableRef):
         return f"{library}_{value.name}"
     if isinstance(value, tuple):
-        return "{ " + ", ".join(str(v) for v in value) + " }"
+        return "{ " + ", ".join(_value_text(v, library) for v in value) + " }"
     return str(value)
+
+
+def _place(offset: int) -> str:
+    """A place in the arena as a C expression."""
+    return f"net->arena + {offset}" if offset else "net->arena"
 
 
 def _place_text(library: Library, tensor: str) -> str:
@@ -114,10 +137,11 @@ def _comment(library: Library, layer: Layer) -> list[str]:
     }
     shared = any(a < end and start < b for a, b in starts.items())
     how = " (in place)" if start in starts else " (overlapping)" if shared else ""
-    lines = [f"x {x} -> y {_place_text(library, y)}{how}"]
-    if node.fused:
-        lines.append("fused: " + ", ".join(node.fused))
-    return [comment_text(line) for line in [*lines, *layer.kernel.bounds(node, library.graph)]]
+    if library.storage.plan.directions.get(layer.index) is Direction.DESCENDING:
+        how = " (overlapping, last row first)"
+    lines = [node.origin, *(f"with {fused}" for fused in node.fused)]
+    lines.append(f"x {x} -> y {_place_text(library, y)}{how}")
+    return [comment_text(line) for line in [*lines, *layer.kernel.bounds(node, library.graph)] if line]
 
 
 def _call_context(
@@ -128,14 +152,12 @@ def _call_context(
     for number, call in enumerate(calls):
         constants = operand_tables(library.graph, layer, call, tables)
         operands = [
-            f"{library.name}_{constants[i].name}"
-            if i in constants
-            else f"net->arena + {library.storage.offset(i)}"
+            f"{library.name}_{constants[i].name}" if i in constants else _place(library.storage.offset(i))
             for i in (*call.inputs, call.output)
         ]
         scratch = f"{layer.node.name}/scratch"
         if scratch in library.storage.plan.offsets:
-            operands.append(f"net->arena + {library.storage.plan.offsets[scratch]}")
+            operands.append(_place(library.storage.plan.offsets[scratch]))
         contexts.append(
             {
                 "descriptor": f"layer_{layer.index}_d{number}"
@@ -144,6 +166,7 @@ def _call_context(
                 "fields": [(k, _value_text(v, library.name)) for k, v in call.fields.items()],
                 "operands": ", ".join(operands),
                 "rows": call.rows,
+                "last_row": (call.rows or 0) - layer.kernel.row_block,
                 "descending": call.rows is not None and direction is Direction.DESCENDING,
                 "block": layer.kernel.row_block,
             }
@@ -153,14 +176,12 @@ def _call_context(
 
 def _layer_context(library: Library, layer: Layer, tables: Tables) -> dict[str, Any]:
     calls = layer.kernel.calls(layer.node, library.graph, tables, f"l{layer.index}")
-    title = f"{layer.node.op}, {comment_text(layer.node.origin)}"
     return {
         "index": layer.index,
-        "title": title,
+        "op": layer.node.op,
         "kernel": layer.kernel.name,
         "comment": _comment(library, layer),
         "calls": _call_context(library, layer, calls, tables),
-        "uses_arena": bool(calls),
     }
 
 
@@ -170,15 +191,16 @@ def port_contexts(library: Library, tensors: Sequence[str]) -> list[dict[str, An
     contexts = []
     for index, name in enumerate(tensors):
         tensor = library.graph.tensors[name]
-        label = comment_text(tensor.source or name)
+        label = comment_text(tensor.source or name, 60)
         contexts.append(
             {
                 "index": index,
                 "comment": label,
-                "label": re.sub(r"[^\w.:/ -]", "_", label),
-                "shape": list(tensor.shape),
+                "label": re.sub(r"[^\w.:/ ;-]", "_", label),
+                "shape": user_shape(tensor.shape),
                 "bytes": tensor.type.bytes,
                 "scale": float_text(tensor.type.scale),
+                "formula": formula_text(tensor.type.scale, tensor.type.zero_point),
                 "zero_point": tensor.type.zero_point,
                 "suffix": f"_{index}" if several else "",
                 "suffix_upper": f"_{index}" if several else "",
@@ -197,8 +219,23 @@ def _accessors(library: Library) -> list[dict[str, Any]]:
     ):
         index = ", int index" if len(tensors) > 1 else ""
         signature = f"{result}{name}_{what}({net}{index})"
-        functions.append({"signature": signature, "offsets": [library.storage.offset(t) for t in tensors]})
+        offsets = [library.storage.offset(t) for t in tensors]
+        functions.append({"signature": signature, "offsets": offsets, "places": [_place(o) for o in offsets]})
     return functions
+
+
+def _usage(library: Library) -> list[tuple[str, str]]:
+    """The header's opening example: lines of C, padded to one width, with what they mean."""
+    name, graph = library.name, library.graph
+    x, y = (", 0" if len(ports) > 1 else "" for ports in (graph.inputs, graph.outputs))
+    lines = [
+        (f"static {name}_t net;", f"place it where you like: {library.storage.arena:,} bytes of arena"),
+        (f"int8_t *x = {name}_input(&net{x});", "write the inputs, one by one" if x else "write the input"),
+        (f"{name}_run(&net);", "consumes what was written; cannot fail"),
+        (f"const int8_t *y = {name}_output(&net{y});", "read it before you write the next input"),
+    ]
+    width = max(len(code) for code, _ in lines)
+    return [(code.ljust(width), meaning) for code, meaning in lines]
 
 
 def render(library: Library) -> tuple[dict[str, str], Tables]:
@@ -206,6 +243,7 @@ def render(library: Library) -> tuple[dict[str, str], Tables]:
     env, tables = environment(), Tables()
     layers = [_layer_context(library, layer, tables) for layer in library.layers]
     used = sorted({layer.kernel.name for layer in library.layers})
+    headers = sorted({RUNTIME_HEADER, *(h for layer in library.layers for h in layer.kernel.headers)})
     kernels = [env.get_template(f"kernels/{name}.c.j2").render() for name in used]
     summary = f"{len(layers)} layers, {library.macs:,} MACs, {library.storage.arena:,} bytes of arena"
     weights = [
@@ -218,7 +256,7 @@ def render(library: Library) -> tuple[dict[str, str], Tables]:
         "version": __version__,
         "model": comment_text(library.model_file),
         "sha256": library.model_sha256,
-        "command": comment_text(library.command),
+        "command": comment_text(library.command, 2000),
         "summary": f"{summary}, for {library.board.name}.",
         "arena": library.storage.arena,
         "align": 16 if library.board.isa.mve else 8,
@@ -226,7 +264,9 @@ def render(library: Library) -> tuple[dict[str, str], Tables]:
         "inputs": port_contexts(library, library.graph.inputs),
         "outputs": port_contexts(library, library.graph.outputs),
         "accessors": _accessors(library),
+        "usage": _usage(library),
         "layers": layers,
+        "headers": headers,
         "kernels": kernels,
         "tables": weights,
         "bytes": sum(a.nbytes for a in tables.arrays.values()),
@@ -241,6 +281,6 @@ def render(library: Library) -> tuple[dict[str, str], Tables]:
         "main.c": "main.c.j2",
     }
     files = {path: env.get_template(template).render(context) for path, template in pages.items()}
-    header = Path(data_dir("runtime_c")) / RUNTIME_HEADER
-    files[f"src/{RUNTIME_HEADER}"] = header.read_text(encoding="utf-8")
+    for header in headers:
+        files[f"src/{header}"] = (data_dir("runtime_c") / header).read_text(encoding="utf-8")
     return files, tables

@@ -8,8 +8,8 @@
 #include "mcugen_fixed.h"
 
 /* sums[k] += sum over i < n of (x[i] + offset) * w_k[i], where w_k = w + at[k]: one x, four rows of weights. */
-MCUGEN_NOINLINE static void mcugen_dot4(const int8_t *x, const int8_t *w, const int32_t at[4], int32_t n, int32_t offset,
-                                        int32_t sums[4])
+MCUGEN_CODE MCUGEN_NOINLINE static void mcugen_dot4(const int8_t *x, const int8_t *w, const int32_t at[4],
+                                                    int32_t n, int32_t offset, int32_t sums[4])
 {
     const int8_t *w0 = w + at[0];
     const int8_t *w1 = w + at[1];

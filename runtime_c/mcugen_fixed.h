@@ -12,6 +12,11 @@
 
 #define MCUGEN_RUNTIME_VERSION 1
 
+/* Where functions are placed that run once per layer or oftener; a library defines it before. */
+#ifndef MCUGEN_CODE
+#define MCUGEN_CODE
+#endif
+
 /* For functions whose loops want all registers for themselves. */
 #if defined(__GNUC__)
 #define MCUGEN_NOINLINE __attribute__((noinline))
@@ -23,7 +28,8 @@
 typedef char mcugen_assert_bytes_have_8_bits[CHAR_BIT == 8 ? 1 : -1];
 typedef char mcugen_assert_int_has_32_bits[sizeof(int) >= sizeof(int32_t) ? 1 : -1];
 typedef char mcugen_assert_arithmetic_right_shift[(-5 >> 1) == -3 && (-((int64_t)5) >> 1) == -3 ? 1 : -1];
-typedef char mcugen_assert_twos_complement[(-1 & 3) == 3 && (int32_t)UINT32_C(0x80000001) == -INT32_MAX ? 1 : -1];
+typedef char
+    mcugen_assert_twos_complement[(-1 & 3) == 3 && (int32_t)UINT32_C(0x80000001) == -INT32_MAX ? 1 : -1];
 
 static inline int32_t mcugen_clamp(int32_t x, int32_t lo, int32_t hi)
 {
@@ -74,8 +80,8 @@ static inline int32_t mcugen_mbqm(int32_t x, int32_t multiplier, int32_t shift)
 
 /* An accumulator to an output byte; a left shift saturates. -31 <= shift <= 31, -128 <= lo <= hi <= 127; the zero
  * point is an int8 value too. */
-static inline int8_t mcugen_requantize(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point, int32_t lo,
-                                       int32_t hi)
+static inline int8_t mcugen_requantize(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point,
+                                       int32_t lo, int32_t hi)
 {
     /* The bounds move, not the value: adding the zero point first could overflow. */
     const int32_t fitting = shift > 0 ? mcugen_saturating_shift_left(acc, shift) : acc;
@@ -165,7 +171,8 @@ static inline int8_t mcugen_softmax_output(int32_t exponential, int32_t reciproc
     if (exponent > 31) {
         return -128; /* below 1/512 */
     }
-    return (int8_t)mcugen_clamp(mcugen_rdbpot(mcugen_rdhm(reciprocal, exponential), exponent) - 128, -128, 127);
+    return (int8_t)mcugen_clamp(mcugen_rdbpot(mcugen_rdhm(reciprocal, exponential), exponent) - 128, -128,
+                                127);
 }
 
 #endif

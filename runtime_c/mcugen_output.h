@@ -15,8 +15,8 @@ typedef struct {
 } mcugen_output_t;
 
 /* y[k] = clamp(requantize(sums[k] + bias) + zero_point) for `count` channels from `first` on. */
-MCUGEN_NOINLINE static void mcugen_store(const mcugen_output_t *output, const int32_t *sums, int32_t first, int32_t count,
-                                         int8_t *y)
+MCUGEN_CODE MCUGEN_NOINLINE static void mcugen_store(const mcugen_output_t *output, const int32_t *sums,
+                                                     int32_t first, int32_t count, int8_t *y)
 {
     const int32_t *bias = output->bias + first;
     const int32_t step = output->per_channel;

@@ -11,9 +11,10 @@ typedef struct {
 } mcugen_taps_t;
 
 /* Those of `taps` positions start, start + dilation, ... that lie in low..high-1. dilation >= 1. */
-static inline mcugen_taps_t mcugen_taps_inside(int32_t start, int32_t taps, int32_t dilation, int32_t low, int32_t high)
+static inline mcugen_taps_t mcugen_taps_inside(int32_t start, int32_t taps, int32_t dilation, int32_t low,
+                                               int32_t high)
 {
-    mcugen_taps_t inside = { 0, taps };
+    mcugen_taps_t inside = {0, taps};
     while (inside.first < inside.end && start + inside.first * dilation < low) {
         ++inside.first;
     }

@@ -1,0 +1,44 @@
+"""Generated libraries that the tests of this folder share; random calibration, as only the C is of interest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import zoo
+
+import mcugen
+from mcugen.kernels import KERNELS
+from mcugen.manifest import load_manifest
+
+
+@pytest.fixture(scope="session")
+def zoo_libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of the zoo's libraries by name; the first holds every kernel."""
+    work = tmp_path_factory.mktemp("zoo")
+    built = [mcugen.build(model(work), calib="random", out=work / "out") for model in zoo.ZOO]
+    used = {layer["kernel"] for layer in built[0].manifest["layers"]}
+    portable = {name for name in KERNELS if name.endswith("_portable")}
+    assert portable <= used, f"zoo.every_kernel lacks {sorted(portable - used)}"
+    return {b.path.name: b.path for b in built}
+
+
+@pytest.fixture(scope="session")
+def example_libraries(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of the five example models' libraries by short name."""
+    out = tmp_path_factory.mktemp("examples")
+    return {name: mcugen.build(path, calib="random", out=out).path for name, path in models.items()}
+
+
+@pytest.fixture(scope="session")
+def libraries(zoo_libraries: dict[str, Path], example_libraries: dict[str, Path]) -> dict[str, Path]:
+    """All of them."""
+    return zoo_libraries | example_libraries
+
+
+@pytest.fixture(scope="session")
+def every_kernel(zoo_libraries: dict[str, Path]) -> Path:
+    """The library with two inputs, three outputs and every kernel."""
+    folder = zoo_libraries["every_kernel"]
+    assert len(load_manifest(folder)["inputs"]) == 2
+    return folder
