@@ -31,20 +31,20 @@ def fuse_pad(graph: Graph) -> Graph:
         if pad is None or shape is None or extra is None or node.op not in ("conv2d", "depthwise_conv2d"):
             nodes.append(node)
             continue
-        x = pad.inputs[0]
-        if shape is not pad:
-            rows, channels = graph.type(x).shape[1:] if len(pad.attrs["pads"]) == 3 else (0, 0)
-            if graph.type(node.inputs[0]).shape != (1, rows + extra[0] + extra[2], 1, channels):
+        x, image = pad.inputs[0], graph.type(node.inputs[0]).shape
+        if shape is not pad:  # [1, L, C] as an image of one column, or of one row
+            if len(pad.attrs["pads"]) != 3 or 1 not in image[1:3] or image[0] != 1:
                 nodes.append(node)
                 continue
-            flat, x = x, f"{x}/unpadded"
+            rows, channels = graph.type(x).shape[1:]
+            if image[2] != 1:
+                top, _, bottom, _ = extra
+                extra = 0, top, 0, bottom
+            unpadded = (1, rows, 1, channels) if image[2] == 1 else (1, 1, rows, channels)
+            flat, x = x, f"{x}/unpadded{image[2] == 1:d}"
             if x not in tensors:
-                nodes.append(
-                    replace(
-                        shape, name=x, inputs=(flat,), outputs=(x,), attrs={"shape": (1, rows, 1, channels)}
-                    )
-                )
-                tensors[x] = Tensor(x, TensorType((1, rows, 1, channels)), source=graph.tensors[flat].source)
+                nodes.append(replace(shape, name=x, inputs=(flat,), outputs=(x,), attrs={"shape": unpadded}))
+                tensors[x] = Tensor(x, TensorType(unpadded), source=graph.tensors[flat].source)
         pads = tuple(int(a + b) for a, b in zip(node.attrs["pads"], extra, strict=True))
         fused = fused_origins(node, pad)
         nodes.append(replace(node.with_attrs(pads=pads), inputs=(x, *node.inputs[1:]), fused=fused))

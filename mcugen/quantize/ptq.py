@@ -21,31 +21,46 @@ Ranges = Mapping[str, tuple[float, float]]
 class _Groups:
     """Disjoint sets of activations that share one quantization; a set may be pinned to a fixed one."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranges: Ranges) -> None:
         self.parent: dict[str, str] = {}
         self.pinned: dict[str, Quant] = {}
+        self.ranges = dict(ranges)  # of a set, by its root
 
     def find(self, name: str) -> str:
-        while self.parent.setdefault(name, name) != name:
-            name = self.parent[name]
-        return name
+        root = name
+        while self.parent.setdefault(root, root) != root:
+            root = self.parent[root]
+        while self.parent[name] != root:  # so that long chains stay short
+            self.parent[name], name = root, self.parent[name]
+        return root
 
     def join(self, a: str, b: str) -> bool:
-        """Unite two sets, unless they are pinned to different quantizations."""
+        """Unite two sets, unless they are pinned to different quantizations, or one to what the other does not fit."""
         a, b = self.find(a), self.find(b)
         if a == b:
             return True
-        if a in self.pinned and b in self.pinned and self.pinned[a] != self.pinned[b]:
-            return False
         if b in self.pinned:
             a, b = b, a
+        if b in self.pinned:
+            if self.pinned[a] != self.pinned[b]:
+                return False
+        elif a in self.pinned and not _fits(self.ranges[b], self.pinned[a]):
+            return False
         self.parent[b] = a
+        (lo, hi), (other_lo, other_hi) = self.ranges[a], self.ranges[b]
+        self.ranges[a] = min(lo, other_lo), max(hi, other_hi)
         return True
 
 
-def _group(graph: Graph) -> tuple[_Groups, list[tuple[Node, str]]]:
+def _fits(bounds: tuple[float, float], quant: Quant) -> bool:
+    """Whether a range loses no more than two steps at either end of a fixed quantization."""
+    scale, zero_point = quant.scale[0], quant.zero_point[0]
+    return (-130 - zero_point) * scale <= bounds[0] and bounds[1] <= (129 - zero_point) * scale
+
+
+def _group(graph: Graph, ranges: Ranges) -> tuple[_Groups, list[tuple[Node, str]]]:
     """Sets of activations with one quantization, and the (node, input) pairs that need a requantize."""
-    groups = _Groups()
+    groups = _Groups(ranges)
     for node in graph.nodes:
         fixed = OPS[node.op].fixed_quant(node)
         if fixed is not None:
@@ -59,19 +74,13 @@ def _group(graph: Graph) -> tuple[_Groups, list[tuple[Node, str]]]:
     return groups, conflicts
 
 
-def activation_quants(graph: Graph, ranges: Ranges, groups: _Groups) -> dict[str, Quant]:
-    """Quantization of every activation: the union of its group's ranges, or what the group is pinned to."""
-    activations = [n for n, t in graph.tensors.items() if t.data is None]
-    missing = [Fault(n, "has no range") for n in activations if n not in ranges]
-    if missing:
-        raise InternalError("calibration left tensors without a range", missing)
-    union: dict[str, tuple[float, float]] = {}
-    for name in activations:
-        root = groups.find(name)
-        lo, hi = union.get(root, ranges[name])
-        union[root] = (min(lo, ranges[name][0]), max(hi, ranges[name][1]))
-    quants = {root: groups.pinned.get(root) or activation_quant(*bounds) for root, bounds in union.items()}
-    return {name: quants[groups.find(name)] for name in activations}
+def activation_quants(graph: Graph, groups: _Groups) -> dict[str, Quant]:
+    """Quantization of every activation: of its set's whole range, or what the set is pinned to."""
+    names = [n for n, t in graph.tensors.items() if t.data is None]
+    quants: dict[str, Quant] = {}
+    for root in dict.fromkeys(groups.find(n) for n in names):
+        quants[root] = groups.pinned.get(root) or activation_quant(*groups.ranges[root])
+    return {name: quants[groups.find(name)] for name in names}
 
 
 def _requantized_inputs(
@@ -94,8 +103,13 @@ def _requantized_inputs(
 
 def quantize(graph: Graph, ranges: Ranges) -> Graph:
     """The integer graph of a normalised float graph. `ranges` holds (min, max) of every activation by name."""
-    groups, conflicts = _group(graph)
-    quants = activation_quants(graph, ranges, groups)
+    missing = [
+        Fault(n, "has no range") for n, t in graph.tensors.items() if t.data is None and n not in ranges
+    ]
+    if missing:
+        raise InternalError("calibration left tensors without a range", missing)
+    groups, conflicts = _group(graph, ranges)
+    quants = activation_quants(graph, groups)
     tensors: dict[str, Tensor] = {
         name: replace(t, type=TensorType(t.shape, DType.INT8, quants[name]))
         for name, t in graph.tensors.items()

@@ -160,6 +160,11 @@ class Importer:
         self.nodes.append(node)
         return name
 
+    def called(self, tensor: str, old: str, source: str) -> None:
+        """Say that a tensor made under the name of a node's first output is one of its others."""
+        if source != old and self.tensors[tensor].source == old:
+            self.tensors[tensor] = replace(self.tensors[tensor], source=source)
+
     def transpose(self, n: OnnxNode, x: str, perm: Sequence[int]) -> str:
         if tuple(perm) == tuple(range(len(perm))):
             return self.resolve(x)
@@ -357,6 +362,7 @@ def _import_node(ctx: Importer, n: OnnxNode, invalid: set[str]) -> None:
         for output, tensor in zip(n.outputs, ONNX_IMPORTS[n.op_type](ctx, n), strict=False):
             if output:
                 ctx.names[output] = ctx.resolve(tensor)
+                ctx.called(ctx.names[output], n.outputs[0], output)
         return
     else:
         ctx.unsupported(n, "works only on constants here", "`mcugen ops` lists what is supported")
