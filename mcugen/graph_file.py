@@ -15,6 +15,21 @@ from mcugen.errors import Fault, InternalError, UsageError
 from mcugen.ir import Channels, DType, Graph, Node, Quant, Tensor, TensorType
 
 FORMAT = 1
+# What numpy, zipfile and our own checks raise for a file that save_graph did not write, or that was damaged since.
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    InternalError,
+)
 
 
 def _tensor_entry(tensor: Tensor, index: int) -> dict[str, Any]:
@@ -103,15 +118,7 @@ def load_graph(path: Path) -> Graph:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return _graph(json.loads(archive["graph"].tobytes()), archive)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        InternalError,
-    ) as error:
+    except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
             f"{path.name}: cannot be read", [Fault(path.name, reason, "build the library again")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from mcugen.fixed import round_half_away
 from mcugen.ir import Array
 from mcugen.manifest import load_manifest
 from mcugen.render import environment
-from mcugen.tools import require_tool
+from mcugen.tools import require_tool, run_tool
 
 CDEF = """
 size_t mcugen_host_size(void);
@@ -30,20 +30,24 @@ Samples = Array | Sequence[Array] | Mapping[str, Array]
 def cache_dir() -> Path:
     """Where compiled twins are kept: $MCUGEN_CACHE, else the user's cache folder, else a temporary one."""
     wanted = os.environ.get("MCUGEN_CACHE")
-    base = (
-        Path(wanted)
-        if wanted
-        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcugen"
-    )
     try:
+        user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        base = Path(wanted) if wanted else Path(user) / "mcugen"
         base.mkdir(parents=True, exist_ok=True)
         if os.access(base, os.W_OK):
+            return base.resolve()
+    except (OSError, RuntimeError):  # RuntimeError: nobody knows the home folder
+        pass
+    # Programs are loaded from here: a folder that somebody else made in advance is not taken.
+    base = Path(tempfile.gettempdir()) / f"mcugen-{os.getuid()}"
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        owner = base.lstat()
+        if stat.S_ISDIR(owner.st_mode) and owner.st_uid == os.getuid() and not owner.st_mode & 0o022:
             return base
     except OSError:
         pass
-    base = Path(tempfile.gettempdir()) / f"mcugen-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    base.mkdir(parents=True, exist_ok=True)
-    return base
+    return Path(tempfile.mkdtemp(prefix="mcugen-"))
 
 
 class HostLibrary:
@@ -81,12 +85,10 @@ class HostLibrary:
         layers = [{"offset": e["output"]["offset"], "bytes": e["output"]["bytes"]} for e in self.layers]
         ports = {"inputs": self._ports(self.inputs), "outputs": self._ports(self.outputs)}
         host = environment().get_template("host.c.j2").render(name=name, layers=layers, **ports)
-        sources = sorted((self.folder / "src").glob("*.[ch]"))
+        folder = (self.folder / "src").resolve()
+        sources = sorted(folder.glob("*.[ch]"))
         key = hashlib.sha256(repr((command, flags)).encode() + host.encode())
-        version = subprocess.run(
-            [command[0], "--version"], capture_output=True, timeout=60, check=False
-        ).stdout
-        key.update(version)
+        key.update(run_tool([command[0], "--version"], timeout=60).stdout.encode())
         for source in sources:
             key.update(source.name.encode() + b"\0" + source.read_bytes())
         shared = cache / f"{name}-{key.hexdigest()[:32]}.so"
@@ -97,11 +99,11 @@ class HostLibrary:
             main.write_text(host, encoding="utf-8")
             files = [str(s) for s in sources if s.suffix == ".c"]
             command += ["-std=c99", *flags, "-fPIC", "-shared", "-DMCUGEN_LAYER_HOOK=mcugen_host_layer"]
-            command += [f"-I{self.folder / 'src'}", *files, str(main), "-o", str(result)]
-            run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+            command += [f"-I{folder}", *files, str(main), "-o", str(result)]
+            run = run_tool(command, timeout=600)
             if run.returncode:
                 raise ToolError(
-                    f"{self.folder.name}: {compiler} cannot compile the generated C",
+                    f"{name}: {compiler} cannot compile the generated C",
                     [
                         Fault(
                             compiler, run.stderr.strip()[-2000:], "try another compiler (CC=gcc or CC=clang)"
@@ -118,8 +120,8 @@ class HostLibrary:
 
     # --- running ---
 
-    def _gather(self, x: Samples, dtype: type[np.generic]) -> list[Array]:
-        """One array [N, *shape] per input, checked."""
+    def _split(self, x: Samples) -> list[Any]:
+        """What was given for each input."""
         names = [p["name"] for p in self.inputs]
         if isinstance(x, Mapping):
             unknown = [str(n) for n in x if n not in names]
@@ -129,22 +131,38 @@ class HostLibrary:
                     "the inputs' names do not fit",
                     [Fault("x", f"missing {missing}, unknown {unknown}", f"give {names}")],
                 )
-            given: list[Any] = [x[n] for n in names]
-        elif isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and np.ndim(x[0]) > 0)):
-            given = list(x)
-        else:
-            given = [x]
-        if len(given) != len(names):
-            raise UsageError(f"{len(given)} inputs given, the model has {len(names)}: {names}")
-        arrays = [np.asarray(a) for a in given]
-        faults = []
-        for port, array in zip(self.inputs, arrays, strict=True):
+            return [x[n] for n in names]
+        if len(names) == 1:
+            # A list may hold the samples, or the one input's array as for a model of several inputs.
+            axes = len(self.inputs[0]["shape"]) + 1
+            wrapped = isinstance(x, list | tuple) and len(x) == 1 and isinstance(x[0], np.ndarray)
+            return [x[0]] if wrapped and np.ndim(x[0]) == axes else [x]
+        if not isinstance(x, list | tuple) or len(x) != len(names):
+            given = f"{len(x)} arrays" if isinstance(x, list | tuple) else "one array"
+            raise UsageError(
+                "the model has several inputs",
+                [Fault("x", f"holds {given}", f"give a list of {len(names)} or a dict by name: {names}")],
+            )
+        return list(x)
+
+    def _gather(self, x: Samples, dtype: type[np.generic]) -> list[Array]:
+        """One array [N, *shape] per input, checked."""
+        arrays, faults = [], []
+        for port, given in zip(self.inputs, self._split(x), strict=True):
             where = f'input "{port["name"]}"'
-            expected = f"[N, {', '.join(str(d) for d in port['shape'])}]"
-            if list(array.shape[1:]) != port["shape"] or array.ndim == 0:
+            expected = "[" + ", ".join(["N", *(str(d) for d in port["shape"])]) + "]"
+            try:
+                array = np.asarray(given)
+            except ValueError:
+                faults.append(Fault(where, "its samples have different shapes", f"give {expected}"))
+                continue
+            arrays.append(array)
+            if array.ndim == 0 or list(array.shape[1:]) != port["shape"]:
                 faults.append(Fault(where, f"has the shape {list(array.shape)}", f"give {expected}"))
             if dtype is np.int8 and array.dtype != np.int8:
                 faults.append(Fault(where, f"is {array.dtype}, not int8", "give int8, or use run_float"))
+            elif array.dtype.kind not in "fiub":
+                faults.append(Fault(where, f"is {array.dtype}", "give real numbers"))
         if len({len(a) for a in arrays if a.ndim}) > 1:
             faults.append(Fault("x", "the inputs have different numbers of samples", "give as many of each"))
         if faults:
@@ -153,8 +171,8 @@ class HostLibrary:
 
     def _execute(self, arrays: Sequence[Array], trace: bool) -> tuple[list[Array], list[Array]]:
         count = len(arrays[0])
-        flat = np.concatenate([a.reshape(count, -1).view(np.int8) for a in arrays], axis=1)
-        flat = np.ascontiguousarray(flat)
+        rows = [a.reshape(count, p["bytes"]) for a, p in zip(arrays, self.inputs, strict=True)]
+        flat = np.ascontiguousarray(np.concatenate(rows, axis=1))
         sizes = [p["bytes"] for p in self.outputs]
         out = np.zeros((count, sum(sizes)), np.int8)
         traced = [e["output"]["bytes"] for e in self.layers]

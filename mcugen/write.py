@@ -27,6 +27,31 @@ def _check_target(target: Path, name: str) -> None:
         )
 
 
+def _copy_foreign(target: Path, name: str, fresh: Path) -> None:
+    """Copy files that are not mcugen's from the library that is replaced: a user's build folder or notes."""
+    listed = {f"{name}.json"}
+    for entry in json.loads((target / f"{name}.json").read_text(encoding="utf-8")).get("files", []):
+        listed.add(str(entry["path"]))
+    for source in sorted(target.rglob("*")):
+        place = fresh / source.relative_to(target)
+        if source.is_dir() and not source.is_symlink():
+            continue
+        if source.relative_to(target).as_posix() not in listed and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, place, follow_symlinks=False)
+
+
+def _replace(target: Path, fresh: Path, old: Path) -> None:
+    """Put `fresh` in the place of `target`; whatever happens, one of the two is there afterwards."""
+    try:
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+    finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
+
+
 def write_folder(
     out: Path,
     name: str,
@@ -36,11 +61,12 @@ def write_folder(
 ) -> Path:
     """Write `files` to out/name, let `finish` add to the unfinished folder and fill the manifest, then rename.
 
-    Raises UsageError if out/name is something else than a library of that name, or cannot be written.
+    A library of that name is replaced, files in it that are not mcugen's are kept. Raises UsageError if out/name is
+    something else, or cannot be written.
     """
     target = out / name
-    _check_target(target, name)
     try:
+        _check_target(target, name)
         out.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
     except OSError as error:
@@ -56,12 +82,10 @@ def write_folder(
         finish(fresh)
         text = json.dumps(manifest, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
         (fresh / f"{name}.json").write_text(text, encoding="utf-8")
-        if target.exists():
-            target.rename(work / "old")
-        fresh.rename(target)
+        if (target / f"{name}.json").exists():
+            _copy_foreign(target, name, fresh)
+        _replace(target, fresh, work / "old")
     except OSError as error:
-        if (work / "old").exists() and not target.exists():
-            (work / "old").rename(target)
         raise UsageError(
             f"{target}: cannot be written",
             [Fault(str(target), error.strerror or str(error), "free space or rights")],
