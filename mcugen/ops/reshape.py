@@ -23,6 +23,8 @@ def import_reshape(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     if any(d < -1 or (d == 0 and zero_copies and i >= len(old)) for i, d in enumerate(wanted)):
         ctx.invalid(n, f"{list(old)} to the shape {list(wanted)}")
     shape = [old[i] if d == 0 and zero_copies else d for i, d in enumerate(wanted)]
+    if old[:1] == (1,) and shape and shape[0] == ctx.batch:  # written for a fixed batch
+        shape[0] = 1
     if shape.count(-1) == 1:
         rest = -math.prod(shape)
         shape[shape.index(-1)] = math.prod(old) // rest if rest else 0

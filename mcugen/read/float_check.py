@@ -23,7 +23,9 @@ def check_import(imported: ImportedModel, graph: Graph) -> None:
     }
     with np.errstate(all="ignore"):
         ours = outputs(graph, feeds)
-    theirs = OnnxRunner(imported.file).run([{n: f[i] for n, f in feeds.items()} for i in range(SAMPLES)])
+    theirs = OnnxRunner(imported.file).run(
+        [{n: np.asarray(f[i]) for n, f in feeds.items()} for i in range(SAMPLES)]
+    )
     faults = []
     for index, name in enumerate(graph.outputs):
         a, b = ours[name].astype(np.float64), theirs[index].astype(np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +19,12 @@ from mcugen.read.fold import FOLDABLE, constant_value, evaluate
 from mcugen.read.onnx_check import form_faults
 from mcugen.read.onnx_file import LoadedModel, load_onnx, nonfinite_initializers
 
+_CHECK = "check the exporter; onnx.checker may say more"
+_REPLACE = (
+    "`mcugen ops` lists what is supported; replace it, or cut the model before it and do it in firmware"
+)
+# What an import function may raise where the file breaks ONNX's rules on ranks and shapes.
+_MISFITS = (ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 ELEMENT_LIMIT = (
     1 << 28
 )  # elements of one activation: far beyond any microcontroller, below any memory trouble
@@ -79,6 +85,7 @@ class Importer:
     """The context of import functions. Tensors are called as in the file; helpers append a suffix."""
 
     opset: int
+    batch: int = 1  # the file's fixed batch, which is 1 here
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)  # name in the file -> tensor that stands for it
@@ -166,6 +173,8 @@ class Importer:
             self.tensors[tensor] = replace(self.tensors[tensor], source=source)
 
     def transpose(self, n: OnnxNode, x: str, perm: Sequence[int]) -> str:
+        if sorted(perm) != list(range(len(self.shape(x)))):
+            self.invalid(n, f"{list(perm)} is no permutation of the axes of {list(self.shape(x))}")
         if tuple(perm) == tuple(range(len(perm))):
             return self.resolve(x)
         return self.emit(n, "transpose", [x], {"perm": tuple(int(p) for p in perm)})
@@ -247,7 +256,12 @@ class Importer:
         raise NodeFault(Fault(n.origin, why, fix), invalid=False)
 
     def invalid(self, n: OnnxNode, why: str) -> NoReturn:
-        raise NodeFault(Fault(n.origin, why, "check the exporter; onnx.checker may say more"), invalid=True)
+        raise NodeFault(Fault(n.origin, why, _CHECK), invalid=True)
+
+
+def counted(things: Sized, what: str) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{len(things)} {what}" if len(things) == 1 else f"{len(things)} {what}s"
 
 
 def _node(proto: onnx.NodeProto, index: int) -> OnnxNode:
@@ -262,18 +276,15 @@ def _node(proto: onnx.NodeProto, index: int) -> OnnxNode:
     return OnnxNode(f"{domain}{proto.op_type}", name, tuple(proto.input), tuple(proto.output), attrs, proto)
 
 
-def _unsupported_types(nodes: Sequence[OnnxNode]) -> list[Fault]:
-    return [
-        Fault(
-            n.origin,
-            "no such operator in mcugen",
-            "`mcugen ops` lists what is supported; replace it, or cut the model before it",
-        )
+def _unsupported_types(nodes: Sequence[OnnxNode]) -> dict[str, Fault]:
+    """Faults of nodes whose operators are unknown, by the nodes' first outputs."""
+    return {
+        n.outputs[0]: Fault(n.origin, "no such operator in mcugen", _REPLACE)
         for n in nodes
         if n.op_type not in ONNX_IMPORTS
         and n.op_type not in FOLDABLE
         and n.op_type not in ("Shape", "Constant")
-    ]
+    }
 
 
 def _reachable(nodes: Sequence[OnnxNode], outputs: Sequence[str]) -> list[OnnxNode]:
@@ -299,15 +310,21 @@ def _static_shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
     return tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
 
 
+def _fixed_batch(model: onnx.ModelProto) -> int:
+    """The batch above 1 that all inputs and outputs have; else 1."""
+    initializers = {i.name for i in model.graph.initializer}
+    values = [*(v for v in model.graph.input if v.name not in initializers), *model.graph.output]
+    batches = {(_static_shape(v) or (None,))[0] for v in values}
+    return max(batches.pop() or 1, 1) if len(batches) == 1 else 1
+
+
 def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
     initializers = {i.name for i in model.graph.initializer}
     faults: list[Fault] = []
     tensors = []
     values = [v for v in model.graph.input if v.name not in initializers]
     shapes = {v.name: _static_shape(v) for v in values}
-    batches = {shape[0] for shape in shapes.values() if shape}
-    outputs = {(_static_shape(v) or (None,))[0] for v in model.graph.output}
-    fixed = len(batches) == 1 and batches == outputs and (batches.copy().pop() or 0) > 1
+    fixed = _fixed_batch(model) > 1
     for value in values:
         where, shape = f'input "{value.name}"', shapes[value.name]
         if shape is None:
@@ -318,8 +335,12 @@ def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
             faults.append(Fault(where, f"is {kind}, not FLOAT", "export the model with a float32 input"))
             continue
         if any(d is None for d in shape[1:]):
-            shown = ["?" if d is None else d for d in shape]
-            faults.append(Fault(where, f"has the dynamic shape {shown}", "export with fixed dimensions"))
+            dims = value.type.tensor_type.shape.dim
+            shown = ", ".join(
+                str(d.dim_value) if d.HasField("dim_value") else d.dim_param or "?" for d in dims
+            )
+            fix = "export with fixed dimensions; only the first, the batch, may be symbolic"
+            faults.append(Fault(where, f"has the dynamic shape [{shown}]", fix))
             continue
         if any(d is not None and d < 1 for d in shape):
             faults.append(
@@ -342,11 +363,11 @@ def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
     if not values:
         faults.append(Fault("graph", "has no inputs", "export the model with its input"))
     if faults:
-        raise ModelError(f"{len(faults)} faults in the model's inputs", faults)
+        raise ModelError(f"{counted(faults, 'fault')} in the model's inputs", faults)
     return tensors
 
 
-def _import_node(ctx: Importer, n: OnnxNode, invalid: set[str]) -> None:
+def _import_node(ctx: Importer, n: OnnxNode) -> None:
     """Fold a node whose inputs are constants, or let its room import it."""
     if n.op_type == "Constant":
         results: Sequence[Array] = [constant_value(n.proto)]
@@ -365,7 +386,7 @@ def _import_node(ctx: Importer, n: OnnxNode, invalid: set[str]) -> None:
                 ctx.called(ctx.names[output], n.outputs[0], output)
         return
     else:
-        ctx.unsupported(n, "works only on constants here", "`mcugen ops` lists what is supported")
+        ctx.unsupported(n, "works only on constants here", _REPLACE)
     for output, data in zip(n.outputs, results, strict=False):
         if output:
             ctx.tensors[output] = Tensor(output, TensorType(data.shape, _dtype(ctx, n, data)), data, output)
@@ -386,25 +407,38 @@ def _require_float(ctx: Importer, n: OnnxNode) -> None:
             ctx.unsupported(n, f"input {name!r} is not float32", "export the model in float32")
 
 
-def _walk(ctx: Importer, nodes: Sequence[OnnxNode]) -> None:
-    """Import every node; a node behind a fault is passed over, so that each fault is told once."""
+def _walk(ctx: Importer, nodes: Sequence[OnnxNode], missing: Mapping[str, Fault]) -> None:
+    """Import every node; a node behind a fault is passed over, so that each fault is told once.
+
+    Raises UnsupportedError if there is an operator that is missing altogether, else ModelError if a node is invalid,
+    else UnsupportedError; each lists all faults.
+    """
     faults: list[Fault] = []
     broken: set[str] = set()
     any_invalid = False
     for n in nodes:
-        if broken.intersection(n.inputs):
-            broken.update(o for o in n.outputs if o)
-            continue
-        try:
-            _import_node(ctx, n, broken)
-        except NodeFault as fault:
-            faults.append(fault.fault)
-            any_invalid |= fault.invalid
-            broken.update(o for o in n.outputs if o)
-    if faults and any_invalid:
-        raise ModelError(f"{len(faults)} nodes cannot be imported", faults)
+        fault = missing.get(n.outputs[0])
+        if fault is not None:
+            faults.append(fault)
+        elif not broken.intersection(n.inputs):
+            try:
+                _import_node(ctx, n)
+                continue
+            except NodeFault as error:
+                faults.append(error.fault)
+                any_invalid |= error.invalid
+            except (ModelError, UnsupportedError) as error:
+                faults += error.faults
+                any_invalid |= isinstance(error, ModelError)
+            except _MISFITS as error:
+                why = f"its inputs or attributes do not fit it ({type(error).__name__}: {error})"
+                faults.append(Fault(n.origin, why, _CHECK))
+                any_invalid = True
+        broken.update(o for o in n.outputs if o)
+    if faults and any_invalid and not missing:
+        raise ModelError(f"{counted(faults, 'node')} cannot be imported", faults)
     if faults:
-        raise UnsupportedError(f"{len(faults)} operators cannot be compiled", faults)
+        raise UnsupportedError(f"{counted(faults, 'operator')} cannot be compiled", faults)
 
 
 def _name_outputs(ctx: Importer, outputs: Sequence[str]) -> tuple[str, ...]:
@@ -442,6 +476,19 @@ def _name_outputs(ctx: Importer, outputs: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _check_forms(loaded: LoadedModel) -> None:
+    """Raises ModelError if nodes break their operators' schemas or constants are not finite."""
+    faults = form_faults(loaded.model, loaded.opset)
+    faults += [
+        Fault(
+            f'tensor "{name}"', "holds NaN or infinity", "check the training; retrain or repair the weights"
+        )
+        for name in nonfinite_initializers(loaded.model)
+    ]
+    if faults:
+        raise ModelError(f"{loaded.path.name}: {counted(faults, 'fault')} in the model", faults)
+
+
 def import_model(loaded: LoadedModel) -> ImportedModel:
     """The float graph of a loaded ONNX file, in its own layout, unused parts dropped.
 
@@ -451,19 +498,18 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
     outputs = [o.name for o in model.graph.output]
     nodes = _reachable([_node(p, i) for i, p in enumerate(model.graph.node)], outputs)
     missing = _unsupported_types(nodes)
-    if missing:
-        raise UnsupportedError(f"{loaded.path.name}: {len(missing)} operators cannot be compiled", missing)
-    invalid = form_faults(model, loaded.opset)
-    invalid += [
-        Fault(
-            f'tensor "{name}"', "holds NaN or infinity", "check the training; retrain or repair the weights"
-        )
-        for name in nonfinite_initializers(model)
-    ]
-    if invalid:
-        raise ModelError(f"{loaded.path.name}: {len(invalid)} faults in the model", invalid)
-    inputs = _input_tensors(model, notes)
-    ctx = Importer(loaded.opset)
+    if not missing:
+        _check_forms(loaded)
+    try:
+        inputs = _input_tensors(model, notes)
+    except ModelError as error:
+        if not missing:
+            raise ModelError(f"{loaded.path.name}: {error.headline}", error.faults) from None
+        raise UnsupportedError(
+            f"{loaded.path.name}: {len(missing)} operators cannot be compiled",
+            [*missing.values(), *error.faults],
+        ) from None
+    ctx = Importer(loaded.opset, _fixed_batch(model))
     ctx.tensors.update({t.name: t for t in inputs})
     for initializer in model.graph.initializer:
         data = numpy_helper.to_array(initializer)
@@ -476,13 +522,13 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
             initializer.name, TensorType(data.shape, dtype), data, initializer.name
         )
     try:
-        _walk(ctx, nodes)
+        _walk(ctx, nodes, missing)
     except (ModelError, UnsupportedError) as error:
         raise type(error)(f"{loaded.path.name}: {error.headline}", error.faults) from None
     constant = [o for o in outputs if ctx.value(o) is not None]
     if constant:
         raise UnsupportedError(
-            f"{loaded.path.name}: {len(constant)} outputs cannot be compiled",
+            f"{loaded.path.name}: {counted(constant, 'output')} cannot be compiled",
             [Fault(f'output "{o}"', "is a constant", "drop it from the model's outputs") for o in constant],
         )
     name = re.sub(r"\W", "_", model.graph.name or loaded.path.stem)

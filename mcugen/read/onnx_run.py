@@ -45,14 +45,24 @@ class OnnxRunner:
             ) from None
 
     def run(self, samples: Sequence[Mapping[str, Array]]) -> list[Array]:
-        """Outputs, each with the samples stacked in front: [N, *shape]. Raises ModelError if the model fails."""
+        """Outputs, each with the samples stacked in front: [N, *shape]. A file with a fixed batch sees each sample that
+        many times, and the first of its results is taken. Raises ModelError if the model fails."""
+        shapes = {i.name: i.shape for i in self.session.get_inputs()}
         results = []
         for sample in samples:
+            repeats = {
+                shapes[n][0]
+                for n, a in sample.items()
+                if a.shape[:1] == (1,) and isinstance(shapes[n][0], int)
+            }
+            batch = repeats.pop() if len(repeats) == 1 else 1
             try:
-                results.append(self.session.run(None, dict(sample)))
-            except Exception as error:
+                feeds = {n: np.repeat(a, batch, axis=0) if batch > 1 else a for n, a in sample.items()}
+                outputs = self.session.run(None, feeds)
+            except Exception as error:  # its own exception types are not public
                 raise ModelError(
                     "onnxruntime cannot run the model",
                     [Fault("model", str(error).splitlines()[0][:300], "check the export with onnx.checker")],
                 ) from None
+            results.append([o[:1] for o in outputs] if batch > 1 else outputs)
         return [np.stack([r[i] for r in results]) for i in range(len(results[0]))]
