@@ -45,22 +45,27 @@ def node_loops(node: Node, graph: Graph) -> list[tuple[int, int, int]]:
     return loops(graph.type(node.outputs[0]).shape, *(graph.type(i).shape for i in node.inputs))
 
 
+def broadcast_loops(outer: Sequence[tuple[int, int, int]]) -> Value:
+    """mcugen_broadcast_t of the loops around the innermost one."""
+    filled = [(1, 0, 0)] * (MAX_AXES - 1 - len(outer)) + list(outer)
+    extents, a_steps, b_steps = zip(*filled, strict=True)
+    rows = int(np.prod(extents, dtype=np.int64))
+    return (rows, extents, a_steps, b_steps)
+
+
+def loop_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields of a binary kernel's loops."""
+    (*outer, (length, a_step, b_step)) = node_loops(node, graph)
+    return {"loops": broadcast_loops(outer), "length": length, "a_step": a_step, "b_step": b_step}
+
+
 def broadcast_fields(node: Node, graph: Graph) -> dict[str, Value]:
     """Descriptor fields of a binary kernel's loops, offsets and clamp."""
-    (*outer, (length, a_step, b_step)) = node_loops(node, graph)
     a, b = (graph.type(i) for i in node.inputs)
     y = graph.type(node.outputs[0])
     lo, hi = activation_range(*clamp_of(node), y.scale, y.zero_point)
-    filled = [(1, 0, 0)] * (MAX_AXES - 1 - len(outer)) + outer
-    extents, a_steps, b_steps = zip(*filled, strict=True)
     return {
-        "rows": int(np.prod([extent for extent, _, _ in outer], dtype=np.int64)),
-        "length": length,
-        "a_step": a_step,
-        "b_step": b_step,
-        "outer": tuple(extents),
-        "a_outer": tuple(a_steps),
-        "b_outer": tuple(b_steps),
+        **loop_fields(node, graph),
         "a_offset": -a.zero_point,
         "b_offset": -b.zero_point,
         "y_offset": y.zero_point,
@@ -97,6 +102,7 @@ def sum_bound(node: Node, graph: Graph) -> int:
 class AddPortable(Kernel):
     name = "add_portable"
     ops = ("add", "sub")
+    headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         return reject_binary(node, graph, sum_bound(node, graph), multipliers(node, graph)[2][1])

@@ -32,7 +32,7 @@ class TableRef:
     name: str
 
 
-Value = int | TableRef | tuple[int | TableRef, ...]  # a tuple initialises an array or a struct
+Value = int | TableRef | tuple["Value", ...]  # a tuple initialises an array or a struct
 
 
 @dataclass

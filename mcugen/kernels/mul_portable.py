@@ -15,6 +15,7 @@ PRODUCT_BOUND = 255 * 255  # of |a - za| * |b - zb|
 class MulPortable(Kernel):
     name = "mul_portable"
     ops = ("mul",)
+    headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         return reject_binary(node, graph, PRODUCT_BOUND, multiplier(node, graph)[1])
