@@ -5,89 +5,145 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress as RichProgress
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mcugen import __version__
-from mcugen.errors import McugenError, VerifyError
+from mcugen.errors import McugenError
+
+EXIT_CODES = """\b
+Exit codes: 0 fine; 1 internal error; 2 usage, data; 3 unreadable or invalid model;
+4 unsupported operators; 5 does not fit the board; 6 verification failed;
+7 a tool is missing."""
 
 app = typer.Typer(
     name="mcugen",
-    help="Compile a trained neural network into a standalone C99 library for microcontrollers.",
+    help="Compile a trained neural network (float ONNX) into a standalone C99 int8 library for microcontrollers.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="The trained float network, .onnx.", show_default=False)
+]
 BoardOption = Annotated[
-    str, typer.Option("--board", "-b", help="a name from `mcugen boards` or a .toml file")
+    str,
+    typer.Option(
+        "--board", "-b", metavar="BOARD", help="A name from `mcugen boards`, or a .toml file of yours."
+    ),
 ]
 CalibOption = Annotated[
     str | None,
-    typer.Option(help=".npz, .npy, folder, module:function, ranges .json of an earlier build, or `random`"),
+    typer.Option(
+        metavar="DATA",
+        help="Samples of real input: .npz (arrays by input name), .npy, a folder of them, or module:function "
+        "(a generator of samples). Also: `random` for a first try; the .json of an earlier build, for its ranges.",
+    ),
 ]
-NameOption = Annotated[str | None, typer.Option("--name", "-n", help="name of the library and of its folder")]
-JsonOption = Annotated[bool, typer.Option("--json", help="print only JSON on stdout")]
-PercentileOption = Annotated[
-    float | None,
-    typer.Option(help="calibrate by this percentile of all values, e.g. 99.99, instead of min-max"),
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout; errors go to stderr.")]
 
 
-def _progress() -> tuple[RichProgress, Callable[[Iterable[Any], str], Iterator[Any]]]:
-    bar = RichProgress(
-        SpinnerColumn(),
-        TextColumn("{task.description} {task.completed} chunks"),
+Track = Callable[[Iterable[Any], str], Iterator[Any]]
+
+
+def _progress() -> tuple[AbstractContextManager[Any], Track]:
+    """A progress bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        return nullcontext(), lambda chunks, title: iter(chunks)
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=errors,
+        console=Console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
     )
 
     def track(chunks: Iterable[Any], title: str) -> Iterator[Any]:
-        task = bar.add_task(title, total=None)
+        """Chunks are dicts of arrays with the sample axis first; their total is known if `chunks` has a length."""
+        task = bar.add_task(title, total=len(chunks) if isinstance(chunks, Sized) else None)
         for chunk in chunks:
             yield chunk
-            bar.advance(task)
+            bar.advance(task, len(next(iter(chunk.values()))) if chunk else 1)
+        bar.remove_task(task)
 
     return bar, track
 
 
+def _base_name(text: str) -> str:
+    """A path's last part; anything that is no path as it is."""
+    return Path(text).resolve().name if Path(text).exists() else text
+
+
 def _stored_command(
-    model: Path, board: str, calib: str | None, name: str | None, percentile: float | None
+    model: Path, board: str, calib: str | None, name: str | None, percentile: float | None, debug_layers: bool
 ) -> str:
     """The command that makes the library again, with base names only, so that equal input gives equal bytes."""
-    words = ["mcugen", "build", model.name, "--board", Path(board).name]
+    words = ["mcugen", "build", model.name, "--board", _base_name(board)]
     if calib is not None:
-        words += ["--calib", Path(calib).name if Path(calib).exists() else calib]
+        words += ["--calib", _base_name(calib)]
     if percentile is not None:
         words += ["--percentile", repr(percentile)]
     if name is not None:
         words += ["--name", name]
+    if debug_layers:
+        words.append("--debug-layers")
     return shlex.join(words)
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  mcugen build kws.onnx --board nucleo-f446re --calib kws_calib.npz -o out/
+  mcugen build kws.onnx --calib data:representative_dataset --percentile 99.99
+  mcugen build kws.onnx --calib random        # sizes are real, answers are not"""
+)
 def build(
-    model: Annotated[Path, typer.Argument(help="the trained float network, .onnx")],
+    model: ModelArgument,
     board: BoardOption = "cortex-m4",
     calib: CalibOption = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="the folder NAME is written into this one")] = Path(
-        "out"
-    ),
-    name: NameOption = None,
-    percentile: PercentileOption = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the folder NAME is written.")
+    ] = Path("out"),
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            "-n",
+            metavar="NAME",
+            help="The library's name, for its folder, files and C functions; by default the model file's.",
+        ),
+    ] = None,
+    percentile: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Calibrate by the P-th percentile of all values (50 < P <= 100), not by min-max.",
+        ),
+    ] = None,
+    debug_layers: Annotated[
+        bool,
+        typer.Option(
+            "--debug-layers", help="Keep every layer's output in the arena, for a debugger: more RAM."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compile MODEL into the folder OUT/NAME: C99 sources, manifest, the integer graph for `verify`."""
+    """Compile MODEL into the folder FOLDER/NAME: C99 sources, manifest, and the integer graph for `verify`.
+
+    A library that mcugen wrote there before is replaced, anything else is left alone.
+    """
     from mcugen import pipeline
     from mcugen.report import text
 
@@ -100,31 +156,54 @@ def build(
             out=out,
             name=name,
             percentile=percentile,
+            debug_layers=debug_layers,
             progress=track,
-            command=_stored_command(model, board, calib, name, percentile),
+            command=_stored_command(model, board, calib, name, percentile, debug_layers),
         )
     if as_json:
         print(json.dumps(built.manifest, indent=1))
     else:
-        text.print_build(built, calib == "random")
+        text.print_build(built)
+    if calib == "random":
+        sys.stdout.flush()
+        text.warn_random()
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  mcugen verify out/kws                       # random vectors, on this computer
+  mcugen verify out/kws --data kws_test.npz --model kws.onnx
+  mcugen verify out/kws --emulate             # also as firmware in the emulator"""
+)
 def verify(
-    folder: Annotated[Path, typer.Argument(help="a folder that `mcugen build` wrote")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder that `mcugen build` wrote.", show_default=False)
+    ],
     data: Annotated[
-        str | None, typer.Option(help="test data in the forms of --calib; `y` or `labels` holds labels")
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Test samples, in the forms of `build --calib`; an array `y` or `labels` holds class numbers. "
+            "By default seeded random vectors.",
+        ),
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="the float model: agreement, SQNR per layer")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="The float model: agreement of the answers, SQNR of every layer."),
+    ] = None,
     emulate: Annotated[
-        bool, typer.Option("--emulate", help="also run as firmware on the emulated board")
+        bool, typer.Option("--emulate", help="Also run firmware on the emulated board; counts instructions.")
     ] = False,
     board: Annotated[
-        str | None, typer.Option("--board", "-b", help="for --emulate; default: the library's own")
+        str | None,
+        typer.Option(
+            "--board", "-b", metavar="BOARD", help="Board for --emulate; by default the one it was built for."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove that the C in FOLDER computes what the integer reference computes, byte by byte, every layer."""
+    """Prove that the C in FOLDER computes what the integer reference computes: every byte of every layer."""
     from dataclasses import asdict
 
     from mcugen.report import text
@@ -132,35 +211,45 @@ def verify(
 
     bar, track = _progress()
     with bar:
-        for _ in track(range(1), "verifying"):
-            report = run(folder, data=data, model=model, on_board=emulate, board=board)
+        report = run(folder, data=data, model=model, on_board=emulate, board=board, progress=track)
     if as_json:
         print(json.dumps({"ok": report.ok, **text.finite(asdict(report))}, indent=1))
     else:
         text.print_verify(report)
-    if not report.ok:
-        raise VerifyError(f"{report.name}: the C differs from the integer reference")
+    report.check()
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  mcugen analyze kws.onnx --board nucleo-f446re
+  mcugen analyze kws.onnx --json | jq .needs"""
+)
 def analyze(
-    model: Annotated[Path, typer.Argument(help="the trained float network, .onnx")],
+    model: ModelArgument,
     board: BoardOption = "cortex-m4",
+    calib: CalibOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Layers, MACs, weights, arena and fit of MODEL, without writing code; all that is unsupported at once."""
+    """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
+
+    Everything that is unsupported is listed at once (exit code 4); exit code 5 if it does not fit the board.
+    """
     from mcugen.report import analysis, text
 
-    result = analysis.analyze(model, board)
+    bar, track = _progress()
+    with bar:
+        result = analysis.analyze(model, board, calib, track)
     if as_json:
         print(json.dumps(result, indent=1))
     else:
         text.print_analysis(result)
+    analysis.check(result)
 
 
 @app.command()
 def boards(as_json: JsonOption = False) -> None:
-    """What code can be made for."""
+    """List the boards and cores that code can be made for."""
     from mcugen.boards import list_boards
     from mcugen.report import text
 
@@ -172,7 +261,7 @@ def boards(as_json: JsonOption = False) -> None:
 
 @app.command()
 def ops(as_json: JsonOption = False) -> None:
-    """What is supported: operators, their ONNX names and their kernels."""
+    """List the supported operators, their ONNX names and their kernels."""
     from mcugen.report import text
     from mcugen.report.operators import operator_table
 
@@ -185,7 +274,7 @@ def ops(as_json: JsonOption = False) -> None:
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> None:
-    """Which tools are there, which are missing, and how to get them."""
+    """Say which tools are there, which are missing, for what, and how to get them."""
     from dataclasses import asdict
 
     from mcugen.report import text
@@ -207,7 +296,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     del version
@@ -216,11 +305,8 @@ def _root(
 def main() -> None:
     """Run the command line; a user's mistake is one clear message and its exit code, never a traceback."""
     try:
-        app()
+        app(prog_name="mcugen")
     except McugenError as error:
-        errors.print(str(error))
+        sys.stdout.flush()
+        print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from mcugen.boards import Board, list_boards
 from mcugen.errors import Fault, FitError
 from mcugen.kernels.kernel import Tables
 from mcugen.render import Library
@@ -10,42 +13,68 @@ STACK_BYTES = 1024  # of a run, beside the arena; measured peaks are below 600
 CODE_BYTES = 8192  # of kernels and descriptors, beside the constant arrays; measured sums are below 7,500
 
 
-def check_fit(library: Library, tables: Tables) -> None:
-    """Raises FitError saying by how much RAM or flash is short and what would help.
+@dataclass(frozen=True)
+class Needs:
+    """Bytes of RAM (arena and stack) and of flash (constants and code) at most, the application's own not counted."""
 
-    The arena and the constants are one array or a few each, so the longest run of memory is what counts; code and
-    stack are counted with what the largest networks need.
-    """
+    ram: int
+    flash: int
+
+    def met_by(self, board: Board) -> bool:
+        """The arena and the constants are one array or a few each: the longest run of memory is what counts."""
+        ram, flash = board.largest("ram"), board.largest("flash")
+        return (ram is None or self.ram <= ram) and (flash is None or self.flash <= flash)
+
+
+def needs(library: Library, tables: Tables) -> Needs:
+    """What a library takes; code and stack are counted with what the largest networks need."""
+    return Needs(library.storage.arena + STACK_BYTES, weight_bytes(tables) + CODE_BYTES)
+
+
+def weight_bytes(tables: Tables) -> int:
+    """Of all constant arrays."""
+    return sum(array.nbytes for array in tables.arrays.values())
+
+
+def check_fit(library: Library, tables: Tables) -> None:
+    """Raises FitError saying by how much RAM or flash is short and what would help."""
     board, faults = library.board, []
+    wanted = needs(library, tables)
     ram, flash = board.largest("ram"), board.largest("flash")
-    arena = library.storage.arena
-    weights = sum(a.nbytes for a in tables.arrays.values())
-    if ram is not None and arena + STACK_BYTES > ram:
+    larger = _larger(wanted)
+    if ram is not None and wanted.ram > ram:
         peak = max(library.storage.buffers, key=lambda b: b.size)
         faults.append(
             Fault(
                 "RAM",
-                f"the arena of {arena:,} bytes and {STACK_BYTES:,} bytes of stack are "
-                f"{arena + STACK_BYTES - ram:,} bytes more than the board's {ram:,}",
+                f"the arena of {library.storage.arena:,} bytes and {STACK_BYTES:,} bytes of stack are "
+                f"{wanted.ram - ram:,} bytes more than the board's {ram:,}",
                 f"a smaller input or fewer channels (the largest tensor is {peak.name!r} with {peak.size:,} bytes), "
-                "or a larger board (`mcugen boards`)",
+                f"or {larger}",
             )
         )
-    if flash is not None and weights + CODE_BYTES > flash:
-        largest = max(library.layers, key=lambda layer: _weight_bytes(library, layer.index))
+    if flash is not None and wanted.flash > flash:
+        largest = max(library.layers, key=lambda layer: _constant_bytes(library, layer.index))
         faults.append(
             Fault(
                 "flash",
-                f"the constants of {weights:,} bytes and up to {CODE_BYTES:,} bytes of code are "
-                f"{weights + CODE_BYTES - flash:,} bytes more than the board's {flash:,}",
-                f"fewer channels ({largest.node.origin} alone has {_weight_bytes(library, largest.index):,} bytes), "
-                "or a larger board (`mcugen boards`)",
+                f"the constants of {weight_bytes(tables):,} bytes and up to {CODE_BYTES:,} bytes of code are "
+                f"{wanted.flash - flash:,} bytes more than the board's {flash:,}",
+                f"fewer channels ({largest.node.origin} alone has {_constant_bytes(library, largest.index):,} bytes), "
+                f"or {larger}",
             )
         )
     if faults:
         raise FitError(f"{library.name} does not fit {board.name}", faults)
 
 
-def _weight_bytes(library: Library, index: int) -> int:
+def _larger(wanted: Needs) -> str:
+    """Where it would fit: the shipped boards with the least RAM that have enough of all."""
+    able = [board for board in list_boards() if board.has_limits and wanted.met_by(board)]
+    able.sort(key=lambda board: (board.total("ram") or 0, board.name))
+    return f"a larger board, such as {' or '.join(b.name for b in able[:2])}" if able else "a larger board"
+
+
+def _constant_bytes(library: Library, index: int) -> int:
     graph = library.graph
     return sum(graph.type(i).bytes for i in library.layers[index].node.inputs if graph.is_constant(i))

@@ -131,17 +131,31 @@ def manifest_path(folder: Path) -> Path:
             continue
         if isinstance(document, dict) and "mcugen" in document and document.get("name") == path.stem:
             return path
-    why = "holds no library of mcugen" if folder.is_dir() else "is not a folder"
-    raise UsageError(
-        "no library to read", [Fault(str(folder), why, "give the folder that `mcugen build` wrote")]
-    )
+    raise _no_library(folder)
+
+
+def _no_library(folder: Path) -> UsageError:
+    why, fix = "no such folder", "give the folder that `mcugen build` wrote"
+    if folder.is_dir():
+        why = "holds no library of mcugen"
+        inside = sorted(path.parent for path in folder.glob("*/*.graph.npz"))
+        fix = f"did you mean {' or '.join(str(path) for path in inside[:3])}?" if inside else fix
+    elif folder.exists():
+        why = "is a file"
+        fix = f"give its folder: {folder.parent}" if folder.suffix == ".json" else fix
+    return UsageError("there is no library to read", [Fault(str(folder), why, fix)])
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a generated folder. Raises UsageError if it is none, or of another schema."""
     path = manifest_path(folder)
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    why = ""
     if document.get("schema") != SCHEMA:
-        why = f"schema {document.get('schema')}, this version of mcugen reads {SCHEMA}"
-        raise UsageError(f"{path.name}: {why}", [Fault(path.name, why, "build the library again")])
+        why = f"it has schema {document.get('schema')}, this version of mcugen reads {SCHEMA}"
+    else:
+        broken = [key for key in ("inputs", "outputs", "layers") if not isinstance(document.get(key), list)]
+        why = f"there is no list of {' and '.join(broken)} in it" if broken else ""
+    if why:
+        raise UsageError("the manifest cannot be used", [Fault(path.name, why, "build the library again")])
     return document

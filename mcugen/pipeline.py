@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mcugen.boards import Board, load_board
 from mcugen.calibrate.data import DataSet, InputSpec, load_data, random_data
-from mcugen.calibrate.ranges import Progress, calibrate, read_ranges
+from mcugen.calibrate.ranges import calibrate, read_ranges
 from mcugen.check import check_graph
 from mcugen.errors import Fault, UsageError
 from mcugen.fit import check_fit
 from mcugen.graph_file import save_graph
 from mcugen.ir import Graph
-from mcugen.manifest import describe, user_shape
+from mcugen.manifest import describe
 from mcugen.naming import c_name
 from mcugen.normalise import normalise
+from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.channels import drop_channels
+from mcugen.quantize.input_transpose import fuse_input_transpose
 from mcugen.quantize.ptq import Ranges, quantize
 from mcugen.read.float_check import check_import
 from mcugen.read.onnx_import import ImportedModel, import_onnx
-from mcugen.render import Library, render
+from mcugen.render import Library, render, user_shape
 from mcugen.schedule import schedule
 from mcugen.select import select
 from mcugen.storage import assign
 from mcugen.write import write_folder
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Settings:
     calib: Any = None
     name: str | None = None
     percentile: float | None = None
-    overlap: bool = True
+    debug_layers: bool = False
     seed: int = 0
     command: str = ""
 
@@ -102,8 +100,9 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
             ],
         )
     if settings.percentile is not None and not 50.0 < settings.percentile <= 100.0:
+        why = f"{settings.percentile:g} is not above 50 and at most 100"
         raise UsageError(
-            "--percentile lies above 50 and at most at 100", [Fault("--percentile", "out of range")]
+            "no such percentile", [Fault("--percentile", why, "99.9 or 99.99 cut outliers; 100 is min-max")]
         )
     if isinstance(calib, str | Path) and str(calib).endswith(".json"):
         return read_ranges(Path(calib), graph)
@@ -120,29 +119,35 @@ def compile_graph(graph: Graph, ranges: Ranges) -> Graph:
     """The final integer graph, in the order in which it will run."""
     integer = check_graph(quantize(graph, ranges), "quantization")
     integer = check_graph(drop_channels(integer), "channel elimination")
+    integer = check_graph(fuse_input_transpose(integer), "input transposes")
     return check_graph(schedule(integer), "scheduling")
 
 
 def lay_out(
-    graph: Graph, board: Board, name: str, model_file: str, sha256: str, command: str, overlap: bool = True
+    graph: Graph, board: Board, name: str, model_file: str, sha256: str, command: str, keep_all: bool = False
 ) -> Library:
     """Kernels chosen and memory placed for an integer graph."""
     layers = select(graph, board)
-    storage = assign(graph, layers, overlap)
+    storage = assign(graph, layers, keep_all)
     return Library(name, graph, board, layers, storage, model_file, sha256, command)
 
 
-def compile_model(
-    path: Path, board: Board, settings: Settings, progress: Progress = lambda chunks, title: chunks
-) -> Compiled:
+def compile_model(path: Path, board: Board, settings: Settings, progress: Progress = silent) -> Compiled:
     """Everything up to the finished library, in memory. Raises what its stages raise."""
-    name = c_name(settings.name or path.stem)
-    imported, graph = read(path)
+    with stage(progress, "reading the model"):
+        imported, graph = read(path)
     notes = list(imported.notes)
+    wanted = path.stem if settings.name is None else settings.name
+    name = c_name(wanted)
+    if settings.name not in (None, name):
+        notes.append(f"the library is called {name}: {settings.name!r} is no name for C in lower case")
     ranges = find_ranges(graph, settings, progress, notes)
-    integer = compile_graph(graph, ranges)
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
-    library = lay_out(integer, board, name, path.name, imported.file.sha256, command, settings.overlap)
+    with stage(progress, "placing the buffers"):
+        integer = compile_graph(graph, ranges)
+        library = lay_out(
+            integer, board, name, path.name, imported.file.sha256, command, settings.debug_layers
+        )
     return Compiled(library, graph, ranges, tuple(notes))
 
 
@@ -169,24 +174,24 @@ def build(
     model: str | Path,
     *,
     calib: Any = None,
-    board: str | Board = "cortex-m4",
+    board: str | Path | Board = "cortex-m4",
     out: str | Path = "out",
     name: str | None = None,
     percentile: float | None = None,
-    progress: Progress = lambda chunks, title: chunks,
+    debug_layers: bool = False,
+    progress: Progress = silent,
     command: str = "",
 ) -> Build:
     """Compile an ONNX file into the folder out/NAME and return it with its manifest.
 
-    calib: what `--calib` takes, or from Python arrays, dicts by input name or iterables of samples. Raises
-    McugenError's subclasses for everything that a user can mend.
+    calib: what `--calib` takes, or from Python an array [N, *input_shape], a dict of them by input name, or an
+    iterable of samples. board: a name, the path of a .toml, or a Board. debug_layers: give every layer's output
+    bytes of its own, for a debugger; it takes more RAM. Raises McugenError's subclasses for everything that a user
+    can mend.
     """
-    target = load_board(board) if isinstance(board, str) else board
-    settings = Settings(calib=calib, name=name, percentile=percentile, command=command)
+    target = board if isinstance(board, Board) else load_board(str(board))
+    settings = Settings(
+        calib=calib, name=name, percentile=percentile, debug_layers=debug_layers, command=command
+    )
     compiled = compile_model(Path(model), target, settings, progress)
     return write(compiled, Path(out))
-
-
-def ratio(manifest: dict[str, Any]) -> float:
-    """How many times smaller the integer weights are."""
-    return manifest["float_bytes"] / manifest["int8_bytes"] if manifest["int8_bytes"] else math.inf

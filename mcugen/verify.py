@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,19 @@ from mcugen.bench.emulator import EmulationResult, run_firmware
 from mcugen.bench.firmware import Vectors, build_firmware
 from mcugen.boards import Board, load_board
 from mcugen.calibrate.data import InputSpec, load_data
-from mcugen.errors import Fault, UsageError
+from mcugen.errors import Fault, McugenError, ToolError, UsageError, VerifyError
 from mcugen.execute import run_samples
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array, DType, Graph
+from mcugen.manifest import load_manifest
 from mcugen.normalise import normalise
+from mcugen.progress import Progress, Samples, silent, stage
 from mcugen.read.onnx_import import import_onnx
 from mcugen.read.onnx_run import OnnxRunner
+from mcugen.render import user_shape
+from mcugen.score import Noise, class_numbers, share, top1
 from mcugen.simulate import HostLibrary, dequantize_port
+from mcugen.tools import require_tool
 
 RANDOM_VECTORS = 32
 EMULATED_VECTORS = 8
@@ -71,14 +77,63 @@ class Report:
         host = self.output_different == 0 and all(layer.different == 0 for layer in self.layers)
         return host and (self.emulation is None or self.emulation.ok)
 
+    def check(self) -> None:
+        """Raises VerifyError that names the first layer that differs, on the host and on the board."""
+        if self.ok:
+            return
+        faults = []
+        changed = [note for note in self.notes if note.endswith(_CHANGED)]
+        fix = (
+            "build the library again"
+            if changed
+            else "report it with the model and the manifest: a bug of mcugen"
+        )
+        because = f" ({'; '.join(changed)})" if changed else ""
+        first = next((layer for layer in self.layers if layer.different), None)
+        if first:
+            where = f'layer {first.index} "{first.name}" ({first.op})'
+            why = f"the first that differs, in {first.different:,} of {first.compared:,} bytes{because}"
+            faults.append(Fault(where, why, fix))
+        elif self.output_different:
+            why = f"{self.output_different:,} of {self.output_bytes:,} bytes differ{because}"
+            faults.append(Fault("outputs", why, fix))
+        if self.emulation and not self.emulation.ok:
+            e = self.emulation
+            layers = sorted({layer for _, layer in e.wrong_layers})
+            where = f', first in layer {layers[0]} "{self.layers[layers[0]].name}"' if layers else ""
+            faults.append(Fault(e.machine, f"{e.wrong_bytes:,} output bytes differ{where}{because}", fix))
+        raise VerifyError(f"{self.name}: the C differs from the integer reference", faults)
 
-def sqnr(reference: Array, values: Array) -> float:
-    """Signal to quantization noise ratio in dB; inf if equal."""
-    signal = float(np.sum(np.square(reference, dtype=np.float64)))
-    noise = float(np.sum(np.square(reference.astype(np.float64) - values)))
-    if noise == 0.0:
-        return float("inf")
-    return 10.0 * float(np.log10(signal / noise)) if signal > 0.0 else float("-inf")
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """int8 samples [N, *shape] by input, the real values they stand for, labels, where they come from, notes."""
+
+    ints: list[Array]
+    reals: list[Array]
+    labels: Array | None
+    source: str
+    notes: list[str]
+
+    def __len__(self) -> int:
+        return len(self.ints[0])
+
+
+@dataclass(eq=False)
+class _Totals:
+    """What a comparison adds up, chunk by chunk: bytes by layer and of all outputs, the first output, noise."""
+
+    wrong: list[int]
+    compared: list[int]
+    noise: list[Noise | None]
+    out_wrong: int = 0
+    out_compared: int = 0
+    out_noise: Noise = field(default_factory=Noise)
+    ours: list[Array] = field(default_factory=list)
+    floats: list[Array] = field(default_factory=list)
+
+
+_CHANGED = "since it was generated"
 
 
 def random_vectors(
@@ -94,141 +149,172 @@ def random_vectors(
     return arrays
 
 
-def _vectors(
-    library: HostLibrary, data: Any
-) -> tuple[list[Array], list[Array], Array | None, str, list[str]]:
-    """int8 samples, the real values they stand for, labels, where they come from, notes."""
+def _samples(library: HostLibrary, data: Any) -> _Samples:
     ports = library.inputs
-    if data is None:
+    if data is None or (isinstance(data, str) and data == "random"):
         ints = random_vectors(ports)
         reals = [dequantize_port(a, p) for a, p in zip(ints, ports, strict=True)]
-        return ints, reals, None, f"{RANDOM_VECTORS} seeded random vectors, all-min and all-max", []
+        return _Samples(ints, reals, None, f"{RANDOM_VECTORS} seeded random vectors, all-min and all-max", [])
     specs = [InputSpec(p["name"], tuple(p["shape"]), DType.FLOAT32, True) for p in ports]
     loaded = load_data(data, specs, purpose="test")
     reals = [loaded.arrays[p["name"]] for p in ports]
-    names = [p["name"] for p in ports]
-    ints = library.quantize_inputs(dict(zip(names, reals, strict=True)))
-    return ints, reals, loaded.labels, loaded.description, list(loaded.notes)
+    ints = library.quantize_inputs({p["name"]: r for p, r in zip(ports, reals, strict=True)})
+    return _Samples(ints, reals, loaded.labels, loaded.description, list(loaded.notes))
 
 
 def _edited(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """Notes about files that are not as the compiler wrote them."""
-    notes = []
+    """Notes about files that are not as the compiler wrote them. Raises VerifyError if one is missing, or if it is
+    the graph: nothing can be proved then."""
+    notes, faults, graph = [], [], f"{manifest['name']}.graph.npz"
+    fix = "build the library again"
     for entry in manifest["files"]:
         path = folder / entry["path"]
         if not path.is_file():
-            notes.append(f"{entry['path']} is missing")
+            faults.append(Fault(entry["path"], "is missing", fix))
         elif hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
-            notes.append(f"{entry['path']} was changed since it was generated")
+            notes.append(f"{entry['path']} was changed {_CHANGED}")
+            if entry["path"] == graph:
+                why = f"was changed {_CHANGED}: the reference cannot be recomputed from it"
+                faults.append(Fault(graph, why, fix))
+    if faults:
+        raise VerifyError(f"{folder.name}: the library is not as it was generated", faults)
     return notes
 
 
-def _float_graph(manifest: Mapping[str, Any], model: Path) -> tuple[Graph, OnnxRunner]:
+def _open(folder: Path, manifest: Mapping[str, Any], notes: Sequence[str]) -> HostLibrary:
+    """The host twin. Raises VerifyError if sources were edited and no longer compile."""
+    require_tool((os.environ.get("CC") or "cc").split()[0])
+    try:
+        return HostLibrary(folder)
+    except (ToolError, OSError) as error:
+        if not notes:
+            raise
+        why = error.faults[0].why if isinstance(error, McugenError) and error.faults else str(error)
+        faults = [Fault(manifest["name"], f"{'; '.join(notes)}: {why}", "build the library again")]
+        raise VerifyError(f"{folder.name}: the edited C cannot be compiled", faults) from None
+
+
+def _check_ports(library: HostLibrary, graph: Graph) -> None:
+    """Raises VerifyError unless the manifest speaks of this graph."""
+    for kind, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        shapes = [user_shape(graph.type(name).shape) for name in names]
+        if shapes != [port["shape"] for port in library.manifest[kind]]:
+            _contradiction(library, kind)
+    for entry in library.layers:
+        tensor = graph.tensors.get(entry["output"]["tensor"])
+        if tensor is None or tensor.type.bytes != entry["output"]["bytes"]:
+            _contradiction(library, f"layer {entry['index']}")
+
+
+def _contradiction(library: HostLibrary, what: str) -> None:
+    fault = Fault(what, "the manifest and the graph do not belong together", "build the library again")
+    raise VerifyError(f"{library.folder.name}: the library is not as it was generated", [fault])
+
+
+def _float_model(manifest: Mapping[str, Any], model: Path) -> tuple[Graph, OnnxRunner]:
     imported = import_onnx(model)
     if imported.file.sha256 != manifest["model"]["sha256"]:
-        raise UsageError(
-            f"{model.name}: is not the model that this library was built from",
-            [Fault(model.name, "its SHA-256 differs from the manifest's", "give the file that was built")],
-        )
+        why = f"its SHA-256 is not that of the {manifest['model']['file']} in the manifest"
+        fix = "give the file that was built, or build this one"
+        raise UsageError("--model is not the model of this library", [Fault(model.name, why, fix)])
     return normalise(imported.graph), OnnxRunner(imported.file)
 
 
-def _count_layers(
-    library: HostLibrary, graph: Graph, ints: list[Array]
-) -> tuple[list[int], list[int], int, int]:
-    """Wrong and compared bytes of every layer, and of the outputs, in chunks of samples."""
-    names = [entry["output"]["tensor"] for entry in library.layers]
-    wrong, compared, out_wrong, out_compared, start = [0] * len(names), [0] * len(names), 0, 0, 0
-    feeds = dict(zip(graph.inputs, ints, strict=True))
-    for chunk in run_samples(graph, feeds):
-        count = len(chunk[graph.outputs[0]])
-        results, traces = library.run_layers([a[start : start + count] for a in ints])
-        start += count
-        for i, name in enumerate(names):
-            difference = traces[i] != chunk[name].reshape(count, -1)
-            wrong[i] += int(difference.sum())
-            compared[i] += difference.size
-        for result, name in zip(results, graph.outputs, strict=True):
-            difference = result.reshape(count, -1) != chunk[name].reshape(count, -1)
-            out_wrong += int(difference.sum())
-            out_compared += difference.size
-    return wrong, compared, out_wrong, out_compared
-
-
-def _layer_sqnr(
-    library: HostLibrary, graph: Graph, float_graph: Graph, ints: list[Array], reals: list[Array]
-) -> list[float | None]:
-    """SQNR of every layer's output over the channels that are left, against the float graph."""
-    names = [entry["output"]["tensor"] for entry in library.layers]
-    signal, noise = np.zeros(len(names)), np.zeros(len(names))
-    exact = run_samples(float_graph, dict(zip(float_graph.inputs, reals, strict=True)))
+def _compare(
+    library: HostLibrary,
+    graph: Graph,
+    samples: _Samples,
+    model: tuple[Graph, OnnxRunner] | None,
+    progress: Progress,
+) -> _Totals:
+    """Run C, integer reference and, if there is one, the float model on all samples, in chunks."""
+    count = len(library.layers)
+    totals = _Totals([0] * count, [0] * count, [Noise() if model else None for _ in range(count)])
+    feeds = dict(zip(graph.inputs, samples.ints, strict=True))
     start = 0
-    for floats in exact:
-        count = len(next(iter(floats.values())))
-        part = {n: a[start : start + count] for n, a in zip(graph.inputs, ints, strict=True)}
-        start += count
-        chunks = list(run_samples(graph, part))
-        for i, name in enumerate(names):
-            if name not in floats:
-                signal[i] = np.nan
+    for chunk in progress(Samples(run_samples(graph, feeds), len(samples)), "comparing"):
+        size = len(chunk[graph.outputs[0]])
+        part = slice(start, start + size)
+        start += size
+        results, traces = library.run_layers([a[part] for a in samples.ints])
+        for i, entry in enumerate(library.layers):
+            difference = traces[i] != chunk[entry["output"]["tensor"]].reshape(size, -1)
+            totals.wrong[i] += int(difference.sum())
+            totals.compared[i] += difference.size
+        for result, name in zip(results, graph.outputs, strict=True):
+            difference = result.reshape(size, -1) != chunk[name].reshape(size, -1)
+            totals.out_wrong += int(difference.sum())
+            totals.out_compared += difference.size
+        totals.ours.append(results[0])
+        if model:
+            _compare_float(library, graph, chunk, results, model, [r[part] for r in samples.reals], totals)
+    return totals
+
+
+def _compare_float(
+    library: HostLibrary,
+    graph: Graph,
+    chunk: Mapping[str, Array],
+    results: Sequence[Array],
+    model: tuple[Graph, OnnxRunner],
+    reals: Sequence[Array],
+    totals: _Totals,
+) -> None:
+    """Noise of every layer against our float graph, of the outputs against onnxruntime on the original file."""
+    float_graph, runner = model
+    start = 0
+    for floats in run_samples(float_graph, dict(zip(float_graph.inputs, reals, strict=True))):
+        part = slice(start, start + len(next(iter(floats.values()))))
+        start = part.stop
+        for i, entry in enumerate(library.layers):
+            name, noise = entry["output"]["tensor"], totals.noise[i]
+            exact = floats.get(name)
+            if exact is None or noise is None:
+                totals.noise[i] = None
                 continue
             tensor = graph.tensors[name]
-            q = np.concatenate([c[name] for c in chunks]).astype(np.float64)
-            real = (q - tensor.type.zero_point) * tensor.type.scale
-            wanted = floats[name]
             if tensor.channels:
-                wanted = wanted[..., list(tensor.channels.kept)]
-            signal[i] += float(np.sum(np.square(wanted, dtype=np.float64)))
-            noise[i] += float(np.sum(np.square(wanted - real)))
-    with np.errstate(all="ignore"):
-        ratios = 10.0 * np.log10(signal / noise)
-    return [None if np.isnan(r) else float(r) for r in ratios]
-
-
-def _top1(outputs: Array) -> Array | None:
-    """Index of the largest output per sample, where there is more than one."""
-    flat = outputs.reshape(len(outputs), -1)
-    return flat.argmax(axis=1) if flat.shape[1] > 1 else None
-
-
-def _share(a: Array | None, b: Array | None) -> float | None:
-    if a is None or b is None or a.shape != np.shape(b):
-        return None
-    return float(np.mean(a == b))
-
-
-def _labels(labels: Array | None, count: int) -> Array | None:
-    """Class numbers [N], if that is what the labels are (one-hot rows are turned into them)."""
-    if labels is None or len(labels) != count:
-        return None
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        return np.asarray(labels.argmax(axis=1))
-    return labels.reshape(count, -1)[:, 0].astype(np.int64) if labels.size == count else None
-
-
-def compare_with_float(
-    library: HostLibrary,
-    runner: OnnxRunner,
-    float_graph: Graph,
-    ints: list[Array],
-    reals: list[Array],
-    labels: Array | None,
-) -> FloatReport:
-    """The C's dequantized outputs beside those of onnxruntime on the original file."""
+                exact = exact[..., list(tensor.channels.kept)]
+            q = chunk[name][part].astype(np.float64)
+            noise.add(exact, (q - tensor.type.zero_point) * tensor.type.scale)
     shapes = [float_graph.type(n).shape for n in float_graph.inputs]
     names = [i.name for i in runner.session.get_inputs()]
-    samples = [
-        {n: r[i].reshape(s) for n, r, s in zip(names, reals, shapes, strict=True)}
-        for i in range(len(reals[0]))
-    ]
-    exact = runner.run(samples)
-    results, _ = library.run_layers(ints)
-    real = [dequantize_port(r, p) for r, p in zip(results, library.outputs, strict=True)]
-    a = np.concatenate([e.reshape(len(e), -1) for e in exact], axis=1)
-    b = np.concatenate([r.reshape(len(r), -1) for r in real], axis=1)
-    ours, theirs = _top1(results[0]), _top1(exact[0])
-    classes = _labels(labels, len(ints[0]))
-    return FloatReport(_share(ours, theirs), sqnr(a, b), _share(ours, classes), _share(theirs, classes))
+    exact_outputs = runner.run(list(_by_sample(names, shapes, reals)))
+    totals.floats.append(exact_outputs[0])
+    for exact, result, port in zip(exact_outputs, results, library.outputs, strict=True):
+        real = dequantize_port(result, port)
+        totals.out_noise.add(exact.reshape(len(exact), -1), real.reshape(len(real), -1))
+
+
+def _by_sample(
+    names: Sequence[str], shapes: Sequence[tuple[int, ...]], reals: Sequence[Array]
+) -> Iterator[dict[str, Array]]:
+    for i in range(len(reals[0])):
+        yield {n: r[i].reshape(s) for n, r, s in zip(names, reals, shapes, strict=True)}
+
+
+def _target(manifest: Mapping[str, Any], wanted: str | None) -> Board:
+    """The board to emulate. The manifest knows its own only by name, so that a user's own file must be given."""
+    name = manifest["target"]["board"]
+    own = manifest["target"]
+    try:
+        board = load_board(wanted or name)
+    except UsageError:
+        if wanted:
+            raise
+        why = f"the library was built for {name!r}, which is no board of mcugen's own"
+        fix = f"give the board's file: --board {name}.toml"
+        raise UsageError("which board is to be emulated?", [Fault("--board", why, fix)]) from None
+    if not wanted and (board.cpu, list(board.flags)) != (own["cpu"], own["flags"]):
+        why = f"the library was built for another board of the name {name!r} than mcugen's own"
+        fix = f"give the board's file: --board {name}.toml"
+        raise UsageError("which board is to be emulated?", [Fault("--board", why, fix)])
+    if not board.machines:
+        fix = "name a board with an emulator: --board cortex-m4, or another from `mcugen boards`"
+        raise UsageError(
+            f"{board.name} cannot be emulated", [Fault(board.name, "there is no emulator for it", fix)]
+        )
+    return board
 
 
 def emulate(
@@ -255,41 +341,56 @@ def verify(
     data: Any = None,
     model: str | Path | None = None,
     on_board: bool = False,
-    board: str | None = None,
+    board: str | Path | None = None,
+    progress: Progress = silent,
 ) -> Report:
     """Compare the C with the integer reference recomputed from <name>.graph.npz, and, if asked, with the float model
-    and with firmware on the emulated board. Raises McugenError's subclasses; a difference is a result, not an error.
+    and with firmware on the emulated board.
+
+    data: what `--data` takes, or from Python what `build` takes as calib. Raises McugenError's subclasses, among
+    them VerifyError for a folder of which files are missing; a difference is a result: see Report.ok.
     """
-    library = HostLibrary(folder)
-    graph = load_graph(library.folder / f"{library.manifest['name']}.graph.npz")
-    ints, reals, labels, source, notes = _vectors(library, data)
-    notes = [*_edited(library.folder, library.manifest), *notes]
-    wrong, compared, out_wrong, out_compared = _count_layers(library, graph, ints)
-    classes = _labels(labels, len(ints[0]))
-    accuracy = None if classes is None else _share(_top1(library.run_layers(ints)[0][0]), classes)
-    float_report, ratios = None, [None] * len(library.layers)  # type: FloatReport | None, list[float | None]
-    if model is not None:
-        float_graph, runner = _float_graph(library.manifest, Path(model))
-        float_report = compare_with_float(library, runner, float_graph, ints, reals, labels)
-        ratios = _layer_sqnr(library, graph, float_graph, ints, reals)
+    if board is not None and not on_board:
+        raise UsageError(
+            "--board is for --emulate", [Fault("--board", "nothing is emulated", "add --emulate")]
+        )
+    manifest = load_manifest(Path(folder))
+    target = _target(manifest, str(board) if board is not None else None) if on_board else None
+    edited = _edited(Path(folder), manifest)
+    with stage(progress, "compiling for this computer"):
+        library = _open(Path(folder), manifest, edited)
+    graph = load_graph(library.folder / f"{manifest['name']}.graph.npz")
+    _check_ports(library, graph)
+    samples = _samples(library, data)
+    floats = _float_model(manifest, Path(model)) if model is not None else None
+    totals = _compare(library, graph, samples, floats, progress)
+    classes, notes = class_numbers(samples.labels, len(samples), library.outputs[0]["shape"])
+    ours = top1(np.concatenate(totals.ours))
+    accuracy = share(ours, classes)
+    float_report = None
+    if floats is not None:
+        theirs = top1(np.concatenate(totals.floats))
+        float_report = FloatReport(
+            share(ours, theirs), totals.out_noise.ratio, accuracy, share(theirs, classes)
+        )
     emulation = None
-    if on_board:
-        target = load_board(board or library.manifest["target"]["board"])
-        emulation = emulate(library, graph, target, ints)
-    layers = tuple(
-        LayerReport(e["index"], e["name"], e["op"], compared[i], wrong[i], ratios[i])
-        for i, e in enumerate(library.layers)
-    )
+    if target is not None:
+        with stage(progress, f"running firmware for {target.name} in the emulator"):
+            emulation = emulate(library, graph, target, samples.ints)
+    ratios = [noise.ratio if noise else None for noise in totals.noise]
     return Report(
-        library.manifest["name"],
-        len(ints[0]),
-        source,
-        layers,
-        out_compared,
-        out_wrong,
+        manifest["name"],
+        len(samples),
+        samples.source,
+        tuple(
+            LayerReport(e["index"], e["name"], e["op"], totals.compared[i], totals.wrong[i], ratios[i])
+            for i, e in enumerate(library.layers)
+        ),
+        totals.out_compared,
+        totals.out_wrong,
         accuracy,
-        tuple(notes),
+        (*edited, *samples.notes, *notes),
         float_report,
         emulation,
-        min(EMULATED_VECTORS, len(ints[0])) if emulation else 0,
+        min(EMULATED_VECTORS, len(samples)) if emulation else 0,
     )

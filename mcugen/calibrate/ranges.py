@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ import numpy as np
 from mcugen.errors import Fault, ModelError, UsageError
 from mcugen.execute import run_samples
 from mcugen.ir import Array, Graph
+from mcugen.progress import Progress, Samples, silent
 
 BINS = 8192  # of the percentile histogram
 Chunks = Iterable[dict[str, Array]]
-Progress = Callable[[Chunks, str], Chunks]
 
 
 def _minmax(chunks: Chunks) -> dict[str, tuple[float, float]]:
@@ -57,14 +57,19 @@ def calibrate(
     graph: Graph,
     samples: Mapping[str, Array],
     percentile: float | None = None,
-    progress: Progress = lambda chunks, title: chunks,
+    progress: Progress = silent,
 ) -> dict[str, tuple[float, float]]:
     """(min, max) of every activation over samples {input: float32 [N, *shape without batch]}.
 
     Raises ModelError if the model computes NaN or infinity on these samples.
     """
+
+    def chunks(title: str) -> Chunks:
+        count = len(next(iter(samples.values())))
+        return progress(Samples(run_samples(graph, samples), count), title)
+
     with np.errstate(all="ignore"):
-        ranges = _minmax(progress(run_samples(graph, samples), "calibrating"))
+        ranges = _minmax(chunks("calibrating"))
         broken = [n for n, bounds in ranges.items() if not np.isfinite(bounds).all()]
         if broken:
             raise ModelError(
@@ -75,8 +80,14 @@ def calibrate(
                 ],
             )
         if percentile is not None and percentile < 100.0:
-            ranges = _percentile(progress(run_samples(graph, samples), "percentiles"), ranges, percentile)
+            ranges = _percentile(chunks("percentiles"), ranges, percentile)
     return ranges
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or "cannot be read").lower()
+    return f"it is not JSON: {error}" if isinstance(error, ValueError) else "there are no ranges in it"
 
 
 def read_ranges(path: Path, graph: Graph) -> dict[str, tuple[float, float]]:
@@ -90,13 +101,7 @@ def read_ranges(path: Path, graph: Graph) -> dict[str, tuple[float, float]]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path.name}: holds no ranges",
-            [
-                Fault(
-                    path.name,
-                    f"{type(error).__name__}: {error}",
-                    "give the .json manifest of an earlier build",
-                )
-            ],
+            [Fault(path.name, _reason(error), "give the .json manifest of an earlier build")],
         ) from None
     faults, ranges = [], {}
     for name, tensor in graph.tensors.items():

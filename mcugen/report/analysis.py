@@ -1,4 +1,4 @@
-"""`mcugen analyze`: what a model would cost on a board, without calibration and without code."""
+"""`mcugen analyze`: what a model would cost on a board, without code."""
 
 from __future__ import annotations
 
@@ -8,53 +8,95 @@ from typing import Any
 import numpy as np
 
 from mcugen.boards import load_board
-from mcugen.errors import FitError
+from mcugen.errors import Fault, FitError, UsageError
 from mcugen.execute import run_samples
-from mcugen.fit import check_fit
+from mcugen.fit import CODE_BYTES, STACK_BYTES, check_fit, needs
 from mcugen.ir import Graph
 from mcugen.manifest import describe
 from mcugen.naming import c_name
-from mcugen.pipeline import compile_graph, lay_out, read
+from mcugen.pipeline import Settings, compile_graph, find_ranges, lay_out, read
+from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.ptq import Ranges
 from mcugen.render import render
+
+PLACEHOLDER_SCALE = 10.0  # wide enough that biases make no channel constant; compared with real calibrations
 
 
 def placeholder_ranges(graph: Graph) -> Ranges:
     """Ranges of one random sample: sizes and layers hardly depend on them, results would."""
     rng = np.random.default_rng(0)
-    sample = {n: rng.standard_normal((1, *graph.type(n).shape)).astype(np.float32) for n in graph.inputs}
+    sample = {
+        n: (PLACEHOLDER_SCALE * rng.standard_normal((1, *graph.type(n).shape))).astype(np.float32)
+        for n in graph.inputs
+    }
     with np.errstate(all="ignore"):
         (values,) = run_samples(graph, sample)
-    return {
-        name: (
-            float(np.nan_to_num(v.min(), posinf=1, neginf=-1)),
-            float(np.nan_to_num(v.max(), posinf=1, neginf=-1)),
-        )
-        for name, v in values.items()
-    }
+    return {name: _range(v) for name, v in values.items()}
 
 
-def analyze(model: Path, board_name: str) -> dict[str, Any]:
-    """The manifest's figures without files, plus `fits` and `problems`. Raises what reading the model raises."""
+def _range(values: np.ndarray[Any, Any]) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (-1.0, 1.0)
+
+
+def _name(model: Path) -> str:
+    """The library's name, or any other where the file's stem can be none: `build` has -n for that."""
+    try:
+        return c_name(model.stem)
+    except UsageError:
+        return "network"
+
+
+def analyze(
+    model: Path, board_name: str, calib: str | None = None, progress: Progress = silent
+) -> dict[str, Any]:
+    """The manifest's figures without files, plus `needs` {ram, flash}, `board_memory`, `fits` and `problems`.
+
+    Without calibration data the ranges are placeholders, said in a note: constant channels, and with them weights
+    and MACs, may come out a little different in the build; inputs and outputs have no scales then.
+    Raises what reading the model raises.
+    """
     board = load_board(board_name)
-    imported, graph = read(model)
-    ranges = placeholder_ranges(graph)
-    library = lay_out(
-        compile_graph(graph, ranges),
-        board,
-        c_name(model.stem),
-        model.name,
-        imported.file.sha256,
-        "mcugen analyze",
-    )
-    _, tables = render(library)
-    result = describe(library, tables, {}, graph, {}, list(imported.notes))
+    with stage(progress, "reading the model"):
+        imported, graph = read(model)
+    notes = list(imported.notes)
+    if calib is None:
+        ranges = placeholder_ranges(graph)
+        notes.append(
+            "without --calib the ranges are placeholders: sizes may differ a little from the build's"
+        )
+    else:
+        ranges = find_ranges(graph, Settings(calib=calib), progress, notes)
+    with stage(progress, "placing the buffers"):
+        library = lay_out(
+            compile_graph(graph, ranges), board, _name(model), model.name, imported.file.sha256, ""
+        )
+        _, tables = render(library)
+    result = describe(library, tables, {}, graph, {}, notes)
     for key in ("files", "ranges", "command"):
         del result[key]
-    problems: list[str] = []
+    if calib is None:
+        for port in (*result["inputs"], *result["outputs"]):
+            port["scale"] = port["zero_point"] = None
+    problems: list[dict[str, str]] = []
     try:
         check_fit(library, tables)
     except FitError as error:
-        problems = [str(fault) for fault in error.faults]
-    memories = {kind: board.total(kind) for kind in ("flash", "ram")} if board.has_limits else None
-    return {**result, "board_memory": memories, "fits": not problems, "problems": problems}
+        problems = [{"where": f.where, "why": f.why, "fix": f.fix} for f in error.faults]
+    wanted = needs(library, tables)
+    result["memory"] |= {"stack_at_most": STACK_BYTES, "code_at_most": CODE_BYTES}
+    return {
+        **result,
+        "needs": {"ram": wanted.ram, "flash": wanted.flash},
+        # the longest run of each kind: what one array can fill
+        "board_memory": {k: board.largest(k) for k in ("ram", "flash")} if board.has_limits else None,
+        "fits": not problems if board.has_limits else None,
+        "problems": problems,
+    }
+
+
+def check(result: dict[str, Any]) -> None:
+    """Raises FitError if the analysed model does not fit its board."""
+    if result["problems"]:
+        headline = f"{result['model']['file']} does not fit {result['target']['board']}"
+        raise FitError(headline, [Fault(**problem) for problem in result["problems"]])

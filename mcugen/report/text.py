@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mcugen.boards import Board
-from mcugen.pipeline import Build, ratio
+from mcugen.boards import Board, format_size
 from mcugen.tools import ToolStatus
-from mcugen.verify import Report
+
+if TYPE_CHECKING:  # lists and help need no compiler
+    from mcugen.pipeline import Build
+    from mcugen.verify import Report
 
 console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def finite(value: Any) -> Any:
@@ -28,18 +32,29 @@ def finite(value: Any) -> Any:
 
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """A table of which the last column wraps on a terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=column != columns[-1],
+            min_width=len(column) if column == columns[-1] else None,
+            overflow="fold",
+        )
     return table
 
 
 def _show(table: Table) -> None:
-    """Tables keep their full width when they are not printed on a terminal."""
+    """On a terminal as wide as that; in a pipe one line a row, whole and without blanks at its end."""
     if console.is_terminal:
-        console.print(table)
-    else:
-        Console(highlight=False, width=240).print(table)
+        Console(highlight=False).print(table)
+        return
+    wide = Console(highlight=False, width=10_000)
+    with wide.capture() as captured:
+        wide.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def _short(name: str, most: int = 56) -> str:
@@ -51,9 +66,18 @@ def _ports(manifest: dict[str, Any]) -> None:
     for kind in ("inputs", "outputs"):
         for port in manifest[kind]:
             console.print(
-                f"{kind[:-1]:7} {escape(port['name'])}: {port['dtype']} {escape(str(port['shape']))}, "
-                f"real = {port['scale']:.9g} * (q - {port['zero_point']})"
+                f"{kind[:-1]:7} {port['name']}: {port['dtype']} {port['shape']}, {port['bytes']:,} bytes{_real(port)}",
+                markup=False,
             )
+
+
+def _real(port: dict[str, Any]) -> str:
+    """How integers stand for real numbers, where that is known."""
+    if port["scale"] is None:
+        return ""
+    zero = port["zero_point"]
+    shifted = f"(q {'-' if zero > 0 else '+'} {abs(zero)})" if zero else "q"
+    return f", real = {port['scale']:.9g} * {shifted}"
 
 
 def _layers(manifest: dict[str, Any]) -> None:
@@ -81,16 +105,33 @@ def _memory(manifest: dict[str, Any]) -> None:
         if memory["arena"] <= memory["arena_lower_bound"]
         else f"bound {memory['arena_lower_bound']:,}"
     )
-    console.print(f"arena   {memory['arena']:,} bytes of RAM ({proof}; input and output included)")
-    console.print(f"flash   {memory['weights']:,} bytes of constants (weights, biases, tables)")
-    shrunk = f"{ratio(manifest):.2f} times smaller" if manifest["int8_bytes"] else "none"
-    console.print(
-        f"weights {manifest['float_bytes']:,} bytes as float32, {manifest['int8_bytes']:,} as int8 and int32: {shrunk}"
-    )
+    arena = f"{memory['arena']:,} bytes of activations (rw; {proof}; input and output included)"
+    weights = f"{memory['weights']:,} bytes of weights, biases and tables (ro)"
+    if "needs" in manifest:
+        total = manifest["needs"]
+        arena += f" + at most {memory['stack_at_most']:,} of stack = {total['ram']:,}"
+        weights += f" + at most {memory['code_at_most']:,} of code = {total['flash']:,}"
+    console.print(f"RAM     {arena}")
+    console.print(f"flash   {weights}")
+    if manifest["int8_bytes"]:
+        ratio = manifest["float_bytes"] / manifest["int8_bytes"]
+        console.print(
+            f"weights {manifest['float_bytes']:,} bytes as float32, {manifest['int8_bytes']:,} as int8 and int32: "
+            f"{ratio:.2f} times smaller"
+        )
     console.print(f"MACs    {manifest['macs']:,}")
 
 
-def print_build(built: Build, random: bool) -> None:
+def warn_random() -> None:
+    """The warning of `--calib random`, on stderr, so that it is seen in pipes, too."""
+    errors.print(
+        "Calibrated with random numbers: sizes and speed are real, the answers are not. "
+        "Build with real samples (--calib data.npz) before you use it.",
+        style="bold red",
+    )
+
+
+def print_build(built: Build) -> None:
     """What `mcugen build` says at the end."""
     manifest = built.manifest
     for note in manifest["notes"]:
@@ -99,36 +140,29 @@ def print_build(built: Build, random: bool) -> None:
     _layers(manifest)
     _memory(manifest)
     console.print(f"wrote   {built.path}/ for {manifest['target']['board']}", markup=False)
-    console.print(f"next    mcugen verify {built.path}", markup=False)
-    if random:
-        console.print(
-            "[bold red]Calibrated with random numbers: sizes and speed are real, the answers are not. "
-            "Build with real samples (--calib data.npz) before you use it.[/]"
-        )
+    console.print(f"next    mcugen verify {shlex.quote(str(built.path))}", markup=False)
 
 
 def print_analysis(result: dict[str, Any]) -> None:
     """What `mcugen analyze` says."""
     for note in result["notes"]:
         console.print(f"note: {note}", markup=False)
+    _ports(result)
     _layers(result)
     _memory(result)
-    memory = result["board_memory"]
+    memory, total = result["board_memory"], result["needs"]
     board = result["target"]["board"]
     if memory is None:
         console.print(
             f"fit     {board} is a generic core without memory limits: name a real board to judge it"
         )
-    elif result["fits"]:
-        console.print(
-            f"fit     yes: {board} has {memory['ram']:,} bytes of RAM, {memory['flash']:,} of flash"
-        )
-    for problem in result["problems"]:
-        console.print(f"fit     no: {problem}", markup=False)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
+        return
+    parts = [
+        f"{total[kind]:,} of {memory[kind]:,} bytes of {word} ({100 * total[kind] / memory[kind]:.0f} %)"
+        for kind, word in (("ram", "RAM"), ("flash", "flash"))
+        if memory[kind]
+    ]
+    console.print(f"fit     {'yes' if result['fits'] else 'no'}, {board}: {', '.join(parts)}", markup=False)
 
 
 def print_verify(report: Report) -> None:
@@ -155,14 +189,17 @@ def print_verify(report: Report) -> None:
         f"host    {report.output_different:,} of {report.output_bytes:,} output bytes differ, "
         f"{wrong:,} of {layer_bytes:,} in all layers"
     )
+    f = report.float_report
+    if f is not None:
+        agreement = f"same class in {100 * f.agreement:.2f} %, " if f.agreement is not None else ""
+        console.print(f"float   {agreement}output SQNR {f.sqnr:.1f} dB")
     if report.accuracy is not None:
-        console.print(f"labels  top-1 of the C {_percent(report.accuracy)}")
-    if report.float_report is not None:
-        f = report.float_report
-        console.print(
-            f"float   agreement {_percent(f.agreement)}, output SQNR {f.sqnr:.1f} dB, "
-            f"top-1 float {_percent(f.float_accuracy)}, C {_percent(f.accuracy)}"
+        beside = (
+            f", of the float model {100 * f.float_accuracy:.2f} %"
+            if f and f.float_accuracy is not None
+            else ""
         )
+        console.print(f"labels  top-1 of the C {100 * report.accuracy:.2f} %{beside}")
     if report.emulation is not None:
         e = report.emulation
         console.print(
@@ -175,19 +212,24 @@ def print_verify(report: Report) -> None:
 
 
 def print_boards(found: Sequence[Board]) -> None:
-    """The list of `mcugen boards`."""
+    """The list of `mcugen boards`; what a board's own words are, below it."""
     table = _table("board", "core", "RAM", "flash", "emulated on", "what", right=("RAM", "flash"))
     for board in found:
         ram, flash = board.total("ram"), board.total("flash")
         table.add_row(
             board.name,
             board.cpu,
-            f"{ram:,}" if ram else "-",
-            f"{flash:,}" if flash else "-",
-            ", ".join(board.machines) or "-",
-            escape(board.description + (f" ({board.note})" if board.note else "")),
+            format_size(ram) if ram else "-",
+            format_size(flash) if flash else "-",
+            next(iter(board.machines), "-"),
+            escape(board.description),
         )
     _show(table)
+    console.print()
+    for board in found:
+        if board.note:
+            console.print(f"{board.name}: {board.note}", markup=False)
+    console.print("Boards without memories are generic: whether a network fits is not judged for them.")
 
 
 def print_ops(table: dict[str, Any]) -> None:
@@ -197,15 +239,21 @@ def print_ops(table: dict[str, Any]) -> None:
         names = ", ".join(row["onnx"]) or "-"
         rows.add_row(row["operator"], ", ".join(row["kernels"]) or row["note"] or "folded away", names)
     _show(rows)
-    console.print("in constant parts of a model also: " + ", ".join(table["constant"]), markup=False)
+    console.print()
+    text = "In constant parts of a model also: " + ", ".join(table["constant"])
+    Console(highlight=False, soft_wrap=not console.is_terminal).print(text, markup=False)
 
 
 def print_doctor(found: Sequence[ToolStatus]) -> None:
-    """The list of `mcugen doctor`."""
-    table = _table("tool", "version", "needed for", "how to get it")
+    """The list of `mcugen doctor`, and one line that gets all that is missing."""
+    table = _table("tool", "version", "needed for")
     for status in found:
         version = status.version or "[bold red]missing[/]"
-        table.add_row(
-            status.name, version, status.needed_for, "" if status.version else escape(status.install)
-        )
+        table.add_row(status.name, version, status.needed_for)
     _show(table)
+    missing = [status for status in found if not status.version]
+    console.print()
+    for status in missing:
+        console.print(f"{status.name} is missing: {status.install}", markup=False)
+    if not missing:
+        console.print("Nothing is missing.")
