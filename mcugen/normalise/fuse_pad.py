@@ -33,15 +33,17 @@ def fuse_pad(graph: Graph) -> Graph:
             continue
         x, image = pad.inputs[0], graph.type(node.inputs[0]).shape
         if shape is not pad:  # [1, L, C] as an image of one column, or of one row
-            if len(pad.attrs["pads"]) != 3 or 1 not in image[1:3] or image[0] != 1:
+            top, _, bottom, _ = extra
+            rows, channels = graph.type(x).shape[-2:]
+            padded = rows + top + bottom
+            if len(pad.attrs["pads"]) == 3 and image == (1, padded, 1, channels):
+                unpadded = (1, rows, 1, channels)
+            elif len(pad.attrs["pads"]) == 3 and image == (1, 1, padded, channels):
+                unpadded, extra = (1, 1, rows, channels), (0, top, 0, bottom)
+            else:
                 nodes.append(node)
                 continue
-            rows, channels = graph.type(x).shape[1:]
-            if image[2] != 1:
-                top, _, bottom, _ = extra
-                extra = 0, top, 0, bottom
-            unpadded = (1, rows, 1, channels) if image[2] == 1 else (1, 1, rows, channels)
-            flat, x = x, f"{x}/unpadded{image[2] == 1:d}"
+            flat, x = x, f"{x}/unpadded{unpadded[1]}"
             if x not in tensors:
                 nodes.append(replace(shape, name=x, inputs=(flat,), outputs=(x,), attrs={"shape": unpadded}))
                 tensors[x] = Tensor(x, TensorType(unpadded), source=graph.tensors[flat].source)
