@@ -17,6 +17,7 @@ import numpy as np
 
 from mcugen.ir import Graph, Node, Tensor, TensorType
 from mcugen.ops import OPS
+from mcugen.ops.gather import gathered_axes
 from mcugen.rewrite import live
 
 LAYOUT = "layout"  # origin of the nodes that this pass adds
@@ -129,10 +130,9 @@ class Layout:
         for piece in pieces:
             groups[piece.axis].append(fine.index(piece))
         places = _places(groups)
-        order = [i for axis in places for i in groups[axis]]
-        base = self.materialise(
-            View(view.base, _identity(len(self.shape(view.base))), tuple(p.size for p in fine))
-        )
+        sizes = (1, *(piece.size for piece in fine))  # behind the batch
+        order = (0, *(1 + i for axis in places for i in groups[axis]))
+        base = self.materialise(View(view.base, _identity(len(self.shape(view.base))), sizes))
         shape = tuple(view.shape[axis] for axis in places)
         base = self.materialise(self.view(base, order, shape))
         perm = tuple(places.index(axis) for axis in range(len(view.shape)))
@@ -181,7 +181,17 @@ def _places(groups: Sequence[Sequence[int]]) -> list[int]:
     return [axis for _, axis in sorted(keys)]
 
 
-_CARRIES = ("unary", "add", "sub", "mul", "pad", "slice", "concat")  # whatever the order of axes
+_CARRIES = (
+    "unary",
+    "add",
+    "sub",
+    "mul",
+    "pad",
+    "mirror_pad",
+    "gather",
+    "slice",
+    "concat",
+)  # whatever the order of axes
 
 
 def _becomes_last(graph: Graph, name: str, readers: Mapping[str, list[Node]]) -> bool:
@@ -301,7 +311,7 @@ def _softmax(node: Node, perm: tuple[int, ...]) -> Node | None:
     return node if perm[-1] == len(perm) - 1 else None
 
 
-def _mean(walk: Layout, node: Node) -> View | None:
+def _reduction(walk: Layout, node: Node) -> View | None:
     x = walk.settle(node.inputs[0])
     if x is None or x.perm == _identity(len(x.perm)):
         return None
@@ -342,6 +352,12 @@ def _concat_axis(node: Node, perm: tuple[int, ...]) -> Node:
     return node.with_attrs(axis=perm[node.attrs["axis"]])
 
 
+def _gather(node: Node, perm: tuple[int, ...]) -> Node | None:
+    moved = _per_axis("indices")(node, perm)
+    axes = gathered_axes(moved.attrs["indices"])
+    return moved if axes[-1] - axes[0] == len(axes) - 1 else None  # the kernel takes neighbouring axes
+
+
 HANDLERS: dict[str, Handler] = {
     "transpose": _transpose,
     "reshape": _reshape,
@@ -353,8 +369,10 @@ HANDLERS: dict[str, Handler] = {
     "softmax": _axes(_softmax),
     "concat": _axes(_concat_axis),
     "pad": _axes(_per_axis("pads")),
+    "mirror_pad": _axes(_per_axis("pads")),
+    "gather": _axes(_gather),
     "slice": _axes(_per_axis("begin", "step", "size")),
-    "mean": _mean,
+    **dict.fromkeys(("mean", "sum", "reduce_max", "reduce_min"), _reduction),
     "fully_connected": _fully_connected,
 }
 
