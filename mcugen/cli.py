@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -310,3 +311,7 @@ def main() -> None:
         sys.stdout.flush()
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception:
+        traceback.print_exc()
+        print("This is a bug of mcugen: please report it with the command and these lines.", file=sys.stderr)
+        sys.exit(1)

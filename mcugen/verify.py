@@ -134,6 +134,7 @@ class _Totals:
 
 
 _CHANGED = "since it was generated"
+_QUANTIZED_AT_ONCE = 64  # samples: the temporary float arrays are several times as large
 
 
 def random_vectors(
@@ -158,7 +159,11 @@ def _samples(library: HostLibrary, data: Any) -> _Samples:
     specs = [InputSpec(p["name"], tuple(p["shape"]), DType.FLOAT32, True) for p in ports]
     loaded = load_data(data, specs, purpose="test")
     reals = [loaded.arrays[p["name"]] for p in ports]
-    ints = library.quantize_inputs({p["name"]: r for p, r in zip(ports, reals, strict=True)})
+    few = [
+        library.quantize_inputs({n: r[i : i + _QUANTIZED_AT_ONCE] for n, r in loaded.arrays.items()})
+        for i in range(0, loaded.count, _QUANTIZED_AT_ONCE)
+    ]
+    ints = [np.concatenate(parts) for parts in zip(*few, strict=True)]
     return _Samples(ints, reals, loaded.labels, loaded.description, list(loaded.notes))
 
 

@@ -518,3 +518,15 @@ def test_help_and_lists_load_no_compiler(repository: Path, words: tuple[str, ...
         [sys.executable, "-c", code, *words], cwd=repository, capture_output=True, text=True, timeout=60
     )
     assert done.stdout and done.stderr.split() == []
+
+
+def test_a_bug_of_ours_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("mcugen.boards.list_boards", fail)
+    monkeypatch.setattr(sys, "argv", ["mcugen", "boards"])
+    with pytest.raises(SystemExit) as raised:
+        cli.main()
+    err = capsys.readouterr().err
+    assert raised.value.code == 1 and "ZeroDivisionError" in err and "bug of mcugen" in err
