@@ -53,6 +53,20 @@ def _percentile(
     return result
 
 
+def _check_finite(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raises ModelError naming the nodes where NaN or infinity begins."""
+    broken = {n for n, bounds in ranges.items() if not np.isfinite(bounds).all()}
+    first = [
+        node
+        for node in graph.nodes
+        if broken.intersection(node.outputs) and not broken.intersection(node.inputs)
+    ]
+    if broken:
+        fix = "check the weights, and that the data are scaled as in training"
+        faults = [Fault(n.origin or n.name, f'its output "{n.outputs[0]}" is not finite', fix) for n in first]
+        raise ModelError("the model computes NaN or infinity on the calibration data", faults)
+
+
 def calibrate(
     graph: Graph,
     samples: Mapping[str, Array],
@@ -70,15 +84,7 @@ def calibrate(
 
     with np.errstate(all="ignore"):
         ranges = _minmax(chunks("calibrating"))
-        broken = [n for n, bounds in ranges.items() if not np.isfinite(bounds).all()]
-        if broken:
-            raise ModelError(
-                f"{len(broken)} tensors become NaN or infinite on the calibration data",
-                [
-                    Fault(f'tensor "{n}"', "is not finite", "check the data's range and the weights")
-                    for n in broken[:8]
-                ],
-            )
+        _check_finite(graph, ranges)
         if percentile is not None and percentile < 100.0:
             ranges = _percentile(chunks("percentiles"), ranges, percentile)
     return ranges
