@@ -17,7 +17,6 @@ import numpy as np
 
 from mcugen.ir import Graph, Node, Tensor, TensorType
 from mcugen.ops import OPS
-from mcugen.ops.gather import gathered_axes
 from mcugen.rewrite import live
 
 LAYOUT = "layout"  # origin of the nodes that this pass adds
@@ -352,12 +351,6 @@ def _concat_axis(node: Node, perm: tuple[int, ...]) -> Node:
     return node.with_attrs(axis=perm[node.attrs["axis"]])
 
 
-def _gather(node: Node, perm: tuple[int, ...]) -> Node | None:
-    moved = _per_axis("indices")(node, perm)
-    axes = gathered_axes(moved.attrs["indices"])
-    return moved if axes[-1] - axes[0] == len(axes) - 1 else None  # the kernel takes neighbouring axes
-
-
 HANDLERS: dict[str, Handler] = {
     "transpose": _transpose,
     "reshape": _reshape,
@@ -370,7 +363,6 @@ HANDLERS: dict[str, Handler] = {
     "concat": _axes(_concat_axis),
     "pad": _axes(_per_axis("pads")),
     "mirror_pad": _axes(_per_axis("pads")),
-    "gather": _axes(_gather),
     "slice": _axes(_per_axis("begin", "step", "size")),
     **dict.fromkeys(("mean", "sum", "reduce_max", "reduce_min"), _reduction),
     "fully_connected": _fully_connected,
