@@ -1,4 +1,4 @@
-"""Small ONNX models that bring out every kernel and the odd corners of a generated library."""
+"""Small ONNX models that bring out the kernels and the odd corners of a generated library."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _weights(rng: np.random.Generator, *shape: int) -> Array:
 
 
 def every_kernel(folder: Path) -> Path:
-    """Two inputs, three outputs, and every portable kernel at least once."""
+    """Two inputs, three outputs, and every kernel that usual networks need."""
     rng = np.random.default_rng(1)
     node = helper.make_node
     nodes = [

@@ -13,6 +13,7 @@ from elftools.elf.sections import SymbolTableSection
 from native import STRICT
 
 from mcugen.boards import load_board
+from mcugen.kernels import KERNELS
 from mcugen.manifest import load_manifest
 from mcugen.tools import compiler, find_tool, how_to_install
 
@@ -83,6 +84,14 @@ def objects(folder: Path, work: Path, command: Sequence[str], *flags: str) -> li
         made.append(work / f"{source.stem}.o")
         run([*command, *STRICT, *flags, "-c", source, "-o", made[-1]])
     return made
+
+
+def test_every_kernel_is_tested(every_kernel: Path, repository: Path) -> None:
+    """In the library that most tests of this folder use, or by a test of its own, which compiles as strictly."""
+    used = {layer["kernel"] for layer in load_manifest(every_kernel)["layers"]}
+    own = {path.stem.removeprefix("test_") for path in (repository / "tests/kernels").glob("test_*.py")}
+    assert len(used) >= 10
+    assert set(KERNELS) <= used | own, "add it to every_kernel in tests/zoo.py, or write its test"
 
 
 @pytest.mark.parametrize("cc", ["gcc", "clang"])
