@@ -39,5 +39,6 @@ def select(graph: Graph, board: Board) -> tuple[Layer, ...]:
         best = min(able, key=lambda k: (k.cycles(node, graph, board), k.name))
         layers.append(Layer(len(layers), node, best))
     if faults:
-        raise UnsupportedError(f"{len(faults)} operators have no kernel for {board.name}", faults)
+        operators = "1 operator has" if len(faults) == 1 else f"{len(faults)} operators have"
+        raise UnsupportedError(f"{operators} no kernel for {board.name}", faults)
     return tuple(layers)

@@ -67,7 +67,7 @@ def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Sto
     owner = _aliases(graph)
     buffers = _buffers(graph, layers, owner)
     if keep_all:
-        buffers = [replace(b, first=-1, last=len(layers)) for b in buffers]
+        buffers = [replace(b, last=len(layers)) for b in buffers]
     last = {b.name: b.last for b in buffers}
     overlaps: list[Overlap] = []
     accesses = []
