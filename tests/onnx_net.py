@@ -10,8 +10,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from mcugen.ir import Array
+from mcugen.ir import Array, Graph
+from mcugen.normalise import normalise
+from mcugen.read.float_check import check_import
 from mcugen.read.onnx_file import LoadedModel
+from mcugen.read.onnx_import import import_model
 
 
 class Net:
@@ -106,3 +109,11 @@ def smooth_samples(rng: np.random.Generator, count: int, shape: Sequence[int]) -
         if x.shape[axis] > 4:
             x = (x + np.roll(x, 1, axis) + np.roll(x, -1, axis)) / np.sqrt(3.0)
     return x.astype(np.float32)
+
+
+def normalised(model: onnx.ModelProto) -> Graph:
+    """The normalised float graph, which computes what onnxruntime computes from the file."""
+    imported = import_model(loaded(model))
+    graph = normalise(imported.graph)
+    check_import(imported, graph)
+    return graph
