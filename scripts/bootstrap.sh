@@ -58,6 +58,7 @@ missing_packages() { # one or two a line
     [ "$profile" = test ] || return 0
     compiles c clang -fsanitize=address,undefined || clang_packages
     quietly cppcheck --version || echo cppcheck
+    quietly cmake --version || echo cmake
     finds_headers riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv32imc -mabi=ilp32 ||
         echo gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
     quietly qemu-system-riscv32 --version || qemu_riscv_package
