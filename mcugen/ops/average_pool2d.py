@@ -15,11 +15,12 @@ import numpy as np
 
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.conv2d import output_range, window_patches
-from mcugen.ops.max_pool2d import infer_pool, pool_window, taps_inside
+from mcugen.ops.max_pool2d import infer_pool, pool_window, taps_inside, tflite_pool
 from mcugen.ops.op import Op, clamp_array, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 
 def import_average_pool(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -35,6 +36,12 @@ def import_average_pool(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     x = n.inputs[0]
     y = ctx.emit(n, "average_pool2d", [ctx.to_channels_last(n, x)], attrs)
     return [ctx.from_channels_last(n, y, rank=len(ctx.shape(x)))]
+
+
+def import_tflite_average_pool(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite AVERAGE_POOL_2D, which counts the cells inside the image alone."""
+    attrs = {**tflite_pool(ctx, n), "count_include_pad": False}
+    return [ctx.emit(n, "average_pool2d", [n.inputs[0]], attrs)]
 
 
 def counted_area(node: Node, graph: Graph) -> tuple[int, int, int, int]:
@@ -59,6 +66,7 @@ def cells(node: Node, graph: Graph, area: tuple[int, int, int, int]) -> Array:
 class AveragePool2D(Op):
     name = "average_pool2d"
     onnx = {"AveragePool": import_average_pool}
+    tflite = {"AVERAGE_POOL_2D": import_tflite_average_pool}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         return (infer_pool(node, inputs[0]),)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
-from mcugen.ops.op import Op, quantize_array
+from mcugen.ops.op import NO_CLAMP, Op, quantize_array
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 
 def import_concat(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -27,9 +29,32 @@ def import_concat(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [inputs[0] if len(inputs) == 1 else ctx.emit(n, "concat", inputs, {"axis": axis})]
 
 
+def import_concatenation(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite CONCATENATION; int8 inputs of another scale than the output's are requantized first."""
+    if ctx.clamp(n) != NO_CLAMP:
+        ctx.unsupported(n, "a fused activation is not supported", "use an activation of its own")
+    y = ctx.type(n.outputs[0])
+    names = [i for i in n.inputs if i and 0 not in ctx.shape(i)]
+    if not names:
+        ctx.unsupported(n, "all inputs are empty", "convert without empty tensors")
+    inputs = []
+    for name in names:
+        x = ctx.type(name)
+        if ctx.is_quantized(n.outputs[0]):
+            ctx.require_int8(n, name, n.outputs[0])
+            if x.quant != y.quant and ctx.value(name) is not None:
+                ctx.invalid(n, f"the constant {name!r} has another scale than the output")
+            if x.quant != y.quant:
+                name = ctx.emit_typed(n, "requantize", [name], {}, replace(y, shape=x.shape))
+        inputs.append(name)
+    axis = ctx.axis(n, n.options["axis"], len(ctx.shape(inputs[0])))
+    return [ctx.emit(n, "concat", inputs, {"axis": axis})]
+
+
 class Concat(Op):
     name = "concat"
     onnx = {"Concat": import_concat}
+    tflite = {"CONCATENATION": import_concatenation}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         axis, first = node.attrs["axis"], inputs[0].shape

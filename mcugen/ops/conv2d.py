@@ -18,6 +18,7 @@ from mcugen.ops.op import Op, clamp_array, clamp_of, quantize_weights, window_ex
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 RATIO_LIMIT = 2.0**30  # of s_in * s_w / s_out: from 2^9 on, one more in the accumulator fills the whole range
 
@@ -49,6 +50,60 @@ def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
         kernel = weights.transpose(0, 2, 3, 1)
         y = ctx.emit(n, "conv2d", [nhwc, ctx.add(n, kernel), ctx.add(n, bias)], {**attrs, "groups": groups})
     return [ctx.from_channels_last(n, y, rank=spatial + 2)]
+
+
+def tflite_weights(ctx: TfliteImporter, n: TfliteNode, axis: int) -> list[str]:
+    """Names of the constant weights and of the bias, which is 0 where the file has none.
+
+    int8: weights with one scale, or one per index of `axis`; the bias is int32.
+    """
+    weights, ttype = ctx.constant_input(n, 1, "weights"), ctx.type(n.inputs[1])
+    outputs = weights.shape[axis] if weights.ndim > axis else 0
+    quantized = ctx.is_quantized(n.outputs[0])
+    if quantized:
+        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+        if ttype.dtype != DType.INT8 or ttype.quant is None:
+            ctx.unsupported(n, f"weights are {ttype.dtype}, not quantized int8", "convert the model to int8")
+        if any(ttype.quant.zero_point):
+            fix = "convert with symmetric weights, as the TFLite converter does"
+            ctx.unsupported(n, "weights with a zero point other than 0 are not supported", fix)
+        if ttype.quant.axis not in (None, axis):
+            ctx.invalid(n, f"weights have a scale per index of axis {ttype.quant.axis} instead of {axis}")
+    if not n.has_input(2):
+        return [n.inputs[1], ctx.add(n, *_no_bias(ctx.type(n.inputs[0]), ttype, outputs, quantized))]
+    bias, wanted = ctx.constant_input(n, 2, "bias"), DType.INT32 if quantized else DType.FLOAT32
+    if ctx.type(n.inputs[2]).dtype != wanted:
+        ctx.unsupported(n, f"the bias is {bias.dtype}, not {wanted}", "convert the model to int8 or float32")
+    if bias.size != outputs:
+        ctx.invalid(n, f"bias {list(bias.shape)} does not fit {outputs} output channels")
+    return [n.inputs[1], ctx.reshape(n, n.inputs[2], (outputs,))]
+
+
+def _no_bias(x: TensorType, w: TensorType, outputs: int, quantized: bool) -> tuple[Array, TensorType]:
+    """A bias of zeros at the products' scale."""
+    if not quantized or w.quant is None:
+        return np.zeros(outputs, np.float32), TensorType((outputs,))
+    scales = tuple(x.scale * s for s in w.quant.scale)
+    quant = Quant(scales, (0,) * len(scales), None if w.quant.axis is None else 0)
+    return np.zeros(outputs, np.int32), TensorType((outputs,), DType.INT32, quant)
+
+
+def import_tflite_conv(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite CONV_2D [x, weights OHWI, bias] and DEPTHWISE_CONV_2D [x, weights 1HWC, bias]."""
+    depthwise = n.op_type == "DEPTHWISE_CONV_2D"
+    w, b = tflite_weights(ctx, n, 3 if depthwise else 0)
+    height, width, channels = ctx.image(n, n.inputs[0])
+    kernel = ctx.shape(w)
+    if len(kernel) != 4 or 0 in kernel:
+        ctx.invalid(n, f"weights of the shape {list(kernel)}")
+    strides = (n.options["stride_h"], n.options["stride_w"])
+    dilations = (n.options["dilation_h_factor"], n.options["dilation_w_factor"])
+    pads = ctx.pads(n, (height, width), kernel[1:3], strides, dilations)
+    attrs = dict(strides=strides, dilations=dilations, pads=pads, clamp=ctx.clamp(n))
+    if depthwise:
+        return [ctx.emit(n, "depthwise_conv2d", [n.inputs[0], w, b], attrs)]
+    groups = max(channels // kernel[3], 1)
+    return [ctx.emit(n, "conv2d", [n.inputs[0], w, b], {**attrs, "groups": groups})]
 
 
 def channels_first(node: Node) -> bool:
@@ -133,6 +188,7 @@ def quantize_weighted(
 class Conv2D(Op):
     name = "conv2d"
     onnx = {"Conv": import_conv}
+    tflite = {"CONV_2D": import_tflite_conv, "DEPTHWISE_CONV_2D": import_tflite_conv}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         x = nhwc_shape(node, inputs[0].shape)

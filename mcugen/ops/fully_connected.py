@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
-from mcugen.ops.conv2d import quantize_weighted, requantize
+from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
 from mcugen.ops.op import Op, clamp_array, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 
 def _swapped(rank: int) -> tuple[int, ...]:
@@ -130,9 +132,33 @@ def import_matmul(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [ctx.reshape(n, y, shape)]
 
 
+def import_fully_connected(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite FULLY_CONNECTED [x, weights (out, in), bias]: x is seen as rows of `in` elements."""
+    if n.options["weights_format"] != "DEFAULT":
+        ctx.unsupported(n, f"weights in the format {n.options['weights_format']}", "convert the model again")
+    w, b = tflite_weights(ctx, n, 0)
+    x, y = ctx.shape(n.inputs[0]), ctx.type(n.outputs[0])
+    if len(ctx.shape(w)) != 2 or 0 in ctx.shape(w):
+        ctx.invalid(n, f"weights of the shape {list(ctx.shape(w))}")
+    outputs, inner = ctx.shape(w)
+    if math.prod(x) % inner or (n.options["keep_num_dims"] and x[-1:] != (inner,)):
+        ctx.invalid(n, f"weights {[outputs, inner]} do not fit an input {list(x)}")
+    attrs = {"clamp": ctx.clamp(n)}
+    if n.options["keep_num_dims"]:
+        return [ctx.emit(n, "fully_connected", [n.inputs[0], w, b], attrs)]
+    rows = math.prod(x) // inner
+    flat = ctx.reshape(n, n.inputs[0], (rows, inner))
+    if len(y.shape) == 2:
+        return [ctx.emit(n, "fully_connected", [flat, w, b], attrs)]
+    result = replace(y, shape=(rows, outputs))
+    made = ctx.emit_typed(n, "fully_connected", [flat, w, b], attrs, result)
+    return [ctx.emit(n, "reshape", [made], {"shape": y.shape})]
+
+
 class FullyConnected(Op):
     name = "fully_connected"
     onnx = {"Gemm": import_gemm, "MatMul": import_matmul}
+    tflite = {"FULLY_CONNECTED": import_fully_connected}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         x, w, b = (t.shape for t in inputs)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ir import Array, Attr, Graph, Node, TensorType
 from mcugen.ops.conv2d import output_range, window_patches, window_shape
 from mcugen.ops.op import Op, clamp_array, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode, Window
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 MAX_CELLS = 1 << 23  # a window's int8 sum must stay inside int32
 
@@ -43,6 +44,20 @@ def import_global_max_pool(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     kernel = ctx.shape(nhwc)[1:3]
     attrs = dict(kernel=kernel, strides=(1, 1), dilations=(1, 1), pads=(0, 0, 0, 0))
     return [ctx.from_channels_last(n, ctx.emit(n, "max_pool2d", [nhwc], attrs), rank=len(ctx.shape(x)))]
+
+
+def tflite_pool(ctx: TfliteImporter, n: TfliteNode) -> dict[str, Attr]:
+    """The attributes of TFLite's poolings; what they read and write keeps its numbers."""
+    if ctx.is_quantized(n.outputs[0]):
+        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+    kernel = (n.options["filter_height"], n.options["filter_width"])
+    strides = (n.options["stride_h"], n.options["stride_w"])
+    pads = ctx.pads(n, ctx.image(n, n.inputs[0])[:2], kernel, strides, (1, 1))
+    return dict(kernel=kernel, strides=strides, dilations=(1, 1), pads=pads, clamp=ctx.clamp(n))
+
+
+def import_tflite_max_pool(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    return [ctx.emit(n, "max_pool2d", [n.inputs[0]], tflite_pool(ctx, n))]
 
 
 def taps_inside(
@@ -74,6 +89,7 @@ def infer_pool(node: Node, x: TensorType) -> TensorType:
 class MaxPool2D(Op):
     name = "max_pool2d"
     onnx = {"MaxPool": import_max_pool, "GlobalMaxPool": import_global_max_pool}
+    tflite = {"MAX_POOL_2D": import_tflite_max_pool}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         return (infer_pool(node, inputs[0]),)

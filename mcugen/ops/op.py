@@ -13,8 +13,10 @@ from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 OnnxImport = Callable[["Importer", "OnnxNode"], Sequence[str]]
+TfliteImport = Callable[["TfliteImporter", "TfliteNode"], Sequence[str]]
 Clamp = tuple[float, float]  # real bounds of a fused activation; -inf and inf for none
 NO_CLAMP: Clamp = (-math.inf, math.inf)
 
@@ -27,7 +29,8 @@ class Op:
     """
 
     name: ClassVar[str]
-    onnx: ClassVar[Mapping[str, OnnxImport]] = {}
+    onnx: ClassVar[Mapping[str, OnnxImport]] = {}  # ONNX operator types that this room imports
+    tflite: ClassVar[Mapping[str, TfliteImport]] = {}  # builtin operators of .tflite that it imports
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         """Output types of the float operator. Raises ValueError with a sentence when the shapes do not fit."""

@@ -15,6 +15,7 @@ from mcugen.ops.op import Op, quantize_array
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 
 def _pairs(ctx: Importer, n: OnnxNode, rank: int) -> list[tuple[int, int]]:
@@ -65,9 +66,30 @@ def import_pad(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [ctx.emit(n, "pad", [x], {"pads": grown, "value": value})]
 
 
+def import_tflite_pad(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite PAD (with 0) and PADV2 (with a constant in x's quantization)."""
+    x, pads = ctx.type(n.inputs[0]), ctx.ints(n, 1)
+    if pads is None or len(pads) != 2 * len(x.shape):
+        ctx.invalid(n, f"pads {pads} for the shape {list(x.shape)}")
+    if ctx.is_quantized(n.outputs[0]):
+        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+    value = 0.0
+    if n.op_type == "PADV2":
+        data = ctx.constant_input(n, 2, "the padding's value")
+        if data.size != 1:
+            ctx.invalid(n, f"a padding value of the shape {list(data.shape)}")
+        value = float(data.reshape(()))
+        if ctx.is_quantized(n.outputs[0]):  # TFLM copies the integer
+            y = ctx.type(n.outputs[0])
+            value = y.scale * (value - y.zero_point)
+    pairs = tuple(zip(pads[::2], pads[1::2], strict=True))
+    return [ctx.emit(n, "pad", [n.inputs[0]], {"pads": pairs, "value": value})]
+
+
 class Pad(Op):
     name = "pad"
     onnx = {"Pad": import_pad}
+    tflite = {"PAD": import_tflite_pad, "PADV2": import_tflite_pad}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         shape, pads = inputs[0].shape, node.attrs["pads"]

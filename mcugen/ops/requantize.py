@@ -8,12 +8,16 @@ y = clamp(MBQM(x - z_x, s_x / s_y) + z_y).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.fixed import ALL_INT8, mbqm, quantize_multiplier
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.op import Op
+
+if TYPE_CHECKING:
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 RATIO_LIMIT = 2.0**9  # of the scales: a difference of 1 fills the whole range then
 
@@ -26,8 +30,15 @@ def table(node: Node, graph: Graph) -> Array:
     return np.clip(scaled + y.zero_point, -128, 127).astype(np.int8)
 
 
+def import_tflite_quantize(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite QUANTIZE between int8 tensors."""
+    ctx.require_int8(n, n.inputs[0], n.outputs[0])
+    return [ctx.emit(n, "requantize", [n.inputs[0]])]
+
+
 class Requantize(Op):
     name = "requantize"
+    tflite = {"QUANTIZE": import_tflite_quantize}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         return (TensorType(inputs[0].shape),)

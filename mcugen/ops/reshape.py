@@ -11,6 +11,7 @@ from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 
 def import_reshape(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -66,6 +67,46 @@ def import_unsqueeze(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [ctx.reshape(n, n.inputs[0], [1 if i in axes else next(rest) for i in range(rank)])]
 
 
+def emit_reshaped(ctx: TfliteImporter, n: TfliteNode, shape: Sequence[int]) -> list[str]:
+    """The file's output as the node's input under another shape; the input itself where nothing changes."""
+    x = n.inputs[0]
+    if math.prod(shape) != math.prod(ctx.shape(x)):
+        ctx.invalid(n, f"{list(ctx.shape(x))} to the shape {list(shape)}")
+    ctx.set_shape(n, 0, shape)
+    if ctx.type(x) == ctx.type(n.outputs[0]):
+        return [ctx.resolve(x)]
+    return [ctx.emit(n, "reshape", [x], {"shape": tuple(shape)})]
+
+
+def import_tflite_reshape(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite RESHAPE: the shape is an input, an option, or the output's own; one -1 takes what is left."""
+    old, declared = ctx.shape(n.inputs[0]), ctx.shape(n.outputs[0])
+    if math.prod(declared) == math.prod(old) and -1 not in ctx.signatures.get(n.outputs[0], ()):
+        return emit_reshaped(ctx, n, declared)
+    shape = list(ctx.ints(n, 1) or n.options["new_shape"] or declared)
+    if shape.count(-1) == 1:
+        rest = -math.prod(shape)
+        shape[shape.index(-1)] = math.prod(old) // rest if rest else 0
+    return emit_reshaped(ctx, n, shape)
+
+
+def import_tflite_squeeze(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    shape = ctx.shape(n.inputs[0])
+    given = [ctx.axis(n, a, len(shape)) for a in n.options["squeeze_dims"]]
+    axes = set(given or (i for i, d in enumerate(shape) if d == 1))
+    if any(shape[a] != 1 for a in axes):
+        ctx.invalid(n, f"axes {sorted(axes)} of {list(shape)} are not all of size 1")
+    return emit_reshaped(ctx, n, [d for i, d in enumerate(shape) if i not in axes])
+
+
+def import_expand_dims(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    shape, given = ctx.shape(n.inputs[0]), ctx.ints(n, 1)
+    if given is None or len(given) != 1:
+        ctx.invalid(n, "the axis is missing")
+    axis = ctx.axis(n, given[0], len(shape) + 1)
+    return emit_reshaped(ctx, n, (*shape[:axis], 1, *shape[axis:]))
+
+
 class Reshape(Op):
     name = "reshape"
     onnx = {
@@ -73,6 +114,11 @@ class Reshape(Op):
         "Flatten": import_flatten,
         "Squeeze": import_squeeze,
         "Unsqueeze": import_unsqueeze,
+    }
+    tflite = {
+        "RESHAPE": import_tflite_reshape,
+        "SQUEEZE": import_tflite_squeeze,
+        "EXPAND_DIMS": import_expand_dims,
     }
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

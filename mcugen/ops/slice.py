@@ -6,8 +6,8 @@ in and out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 Span = tuple[int, int, int]  # begin, step, size
 
@@ -103,9 +104,137 @@ def import_gather(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [ctx.reshape(n, y, (*shape[:axis], *ctx.shape(n.inputs[1]), *shape[axis + 1 :]))]
 
 
+def _strided_span(
+    begin: int, end: int, step: int, dim: int, no_begin: bool, no_end: bool, single: bool
+) -> Span:
+    """One axis of STRIDED_SLICE: what lies outside of it is cut off."""
+    if step == 0:
+        raise ValueError("a stride of 0")
+    low, high = (0, dim) if step > 0 else (-1, dim - 1)
+    begin, end = (v + dim if v < 0 else v for v in (begin, end))
+    begin = (low if step > 0 else high) if no_begin else min(max(begin, low), high)
+    if single:
+        return begin, 1, 1
+    end = (high if step > 0 else low) if no_end else min(max(end, low), high)
+    return begin, step, max(-((begin - end) // step), 0)
+
+
+def strided_spans(
+    shape: Sequence[int],
+    begin: Sequence[int],
+    end: Sequence[int],
+    strides: Sequence[int],
+    options: Mapping[str, Any],
+) -> tuple[list[Span], tuple[int, ...]]:
+    """STRIDED_SLICE: spans of all axes of `shape`, and the result's shape once axes are dropped and added.
+
+    The options are its masks, a bit per entry of begin. Raises ValueError where they contradict the shape.
+    """
+    if not len(begin) == len(end) == len(strides):
+        raise ValueError("begin, end and strides differ in length")
+    masks = {
+        key: int(options[f"{key}_mask"]) for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
+    bits = [{key: bool(mask >> i & 1) for key, mask in masks.items()} for i in range(len(begin))]
+    new = sum(b["new_axis"] and not b["ellipsis"] for b in bits)
+    dots = [i for i, b in enumerate(bits) if b["ellipsis"]]
+    covered = len(begin) - new - len(dots)
+    if len(dots) > 1 or covered > len(shape):
+        raise ValueError(f"{len(begin)} entries for the shape {list(shape)}")
+    spans: list[Span] = []
+    result: list[int] = []
+    rest = len(shape) - covered  # axes that an ellipsis, or the end, takes whole
+    for i, b in enumerate(bits):
+        if b["ellipsis"]:
+            whole = shape[len(spans) : len(spans) + rest]
+            spans += [(0, 1, d) for d in whole]
+            result += whole
+        elif b["new_axis"]:
+            result.append(1)
+        else:
+            dim = shape[len(spans)]
+            span = _strided_span(begin[i], end[i], strides[i], dim, b["begin"], b["end"], b["shrink_axis"])
+            if b["shrink_axis"] and not -dim <= begin[i] < dim:
+                raise ValueError(f"index {begin[i]} beyond an axis of size {dim}")
+            spans.append(span)
+            if not b["shrink_axis"]:
+                result.append(span[2])
+    whole = shape[len(spans) :]
+    return [*spans, *((0, 1, d) for d in whole)], (*result, *whole)
+
+
+def _emit_tflite(ctx: TfliteImporter, n: TfliteNode, out: int, spans: Sequence[Span]) -> str:
+    """The file's output `out` as a slice of x, possibly under another shape."""
+    x = n.inputs[1] if n.op_type == "SPLIT" else n.inputs[0]
+    if any(size < 1 for _, _, size in spans):
+        ctx.unsupported(n, f"nothing of {list(ctx.shape(x))} is left", "convert without empty tensors")
+    begin, step, size = (tuple(part) for part in zip(*spans, strict=True)) if spans else ((), (), ())
+    old, attrs = ctx.type(x), {"begin": begin, "step": step, "size": size}
+    if ctx.shape(n.outputs[out]) == size:
+        return ctx.emit(n, "slice", [x], attrs, out)
+    y = ctx.emit_typed(n, "slice", [x], attrs, TensorType(size, old.dtype, old.quant))
+    return ctx.emit(n, "reshape", [y], {"shape": ctx.shape(n.outputs[out])}, out)
+
+
+def import_strided_slice(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite STRIDED_SLICE with constant begin, end and strides."""
+    begin, end, strides = (ctx.ints(n, i) for i in (1, 2, 3))
+    if begin is None or end is None or strides is None:
+        ctx.invalid(n, "begin, end or strides are missing")
+    if n.options["offset"]:
+        end = tuple(b + e for b, e in zip(begin, end, strict=False))
+    try:
+        spans, shape = strided_spans(ctx.shape(n.inputs[0]), begin, end, strides, n.options)
+    except ValueError as error:
+        ctx.invalid(n, str(error))
+    ctx.set_shape(n, 0, shape)
+    return [_emit_tflite(ctx, n, 0, spans)]
+
+
+def import_tflite_slice(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite SLICE: begins and sizes, of which -1 takes the rest."""
+    shape = ctx.shape(n.inputs[0])
+    begin, size = ctx.ints(n, 1), ctx.ints(n, 2)
+    if begin is None or size is None or not len(begin) == len(size) == len(shape):
+        ctx.invalid(n, f"begin {begin} and size {size} for the shape {list(shape)}")
+    sizes = [d - b if s == -1 else s for b, s, d in zip(begin, size, shape, strict=True)]
+    if any(b < 0 or s < 0 or b + s > d for b, s, d in zip(begin, sizes, shape, strict=True)):
+        ctx.invalid(n, f"{list(size)} elements from {list(begin)} of the shape {list(shape)}")
+    ctx.set_shape(n, 0, sizes)
+    return [_emit_tflite(ctx, n, 0, [(b, 1, s) for b, s in zip(begin, sizes, strict=True)])]
+
+
+def import_tflite_split(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite SPLIT (axis, x) into equal parts and SPLIT_V (x, sizes, axis), where one size may be -1."""
+    equal, parts = n.op_type == "SPLIT", len(n.outputs)
+    shape = ctx.shape(n.inputs[1 if equal else 0])
+    given = ctx.ints(n, 0 if equal else 2)
+    if given is None or len(given) != 1:
+        ctx.invalid(n, "the axis is missing")
+    axis = ctx.axis(n, given[0], len(shape))
+    sizes = [shape[axis] // parts] * parts if equal else list(ctx.ints(n, 1) or ())
+    if sizes.count(-1) == 1:
+        sizes[sizes.index(-1)] = shape[axis] - sum(sizes) - 1
+    if len(sizes) != parts or sum(sizes) != shape[axis] or min(sizes) < 0:
+        ctx.invalid(n, f"axis {axis} of {list(shape)} cannot be split into {sizes}")
+    names = []
+    for i, size in enumerate(sizes):
+        spans = [(0, 1, d) for d in shape]
+        spans[axis] = (sum(sizes[:i]), 1, size)
+        ctx.set_shape(n, i, [d for _, _, d in spans])
+        names.append(_emit_tflite(ctx, n, i, spans))
+    return names
+
+
 class Slice(Op):
     name = "slice"
     onnx = {"Slice": import_slice, "Split": import_split, "Gather": import_gather}
+    tflite = {
+        "SLICE": import_tflite_slice,
+        "SPLIT": import_tflite_split,
+        "SPLIT_V": import_tflite_split,
+        "STRIDED_SLICE": import_strided_slice,
+    }
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         shape = inputs[0].shape

@@ -16,7 +16,9 @@ from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
+OUTPUT_QUANT = Quant((1 / 256,), (-128,))
 DEPTH_LIMIT = 4096  # the sum has 12 integer bits
 
 
@@ -47,9 +49,27 @@ def _softmax(ctx: Importer, n: OnnxNode, x: str) -> str:
     return ctx.emit(n, "softmax", [x], {"beta": 1.0})
 
 
+def import_tflite_softmax(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite SOFTMAX along the last axis."""
+    x, y = ctx.type(n.inputs[0]), ctx.type(n.outputs[0])
+    if ctx.is_quantized(n.outputs[0]):
+        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+        if y.quant != OUTPUT_QUANT:
+            ctx.invalid(
+                n, f"output scale {y.scale:g} and zero point {y.zero_point} instead of 1/256 and -128"
+            )
+    if x.shape and x.shape[-1] >= DEPTH_LIMIT:
+        fix = f"at most {DEPTH_LIMIT - 1} fit its arithmetic"
+        ctx.unsupported(n, f"softmax over {x.shape[-1]} elements is not supported", fix)
+    if not 0.0 < n.options["beta"] < float("inf"):
+        ctx.invalid(n, f"beta {n.options['beta']}")
+    return [ctx.emit(n, "softmax", [n.inputs[0]], {"beta": n.options["beta"]})]
+
+
 class Softmax(Op):
     name = "softmax"
     onnx = {"Softmax": import_softmax}
+    tflite = {"SOFTMAX": import_tflite_softmax}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         if not inputs[0].shape:
@@ -69,4 +89,4 @@ class Softmax(Op):
         return len(graph.type(node.inputs[0]).shape) > 1
 
     def fixed_quant(self, node: Node) -> Quant | None:
-        return Quant((1 / 256,), (-128,))
+        return OUTPUT_QUANT

@@ -12,6 +12,7 @@ from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 
 def import_transpose(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -19,9 +20,18 @@ def import_transpose(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [ctx.transpose(n, n.inputs[0], n.attr("perm") or tuple(range(rank))[::-1])]
 
 
+def import_tflite_transpose(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite TRANSPOSE [x, permutation]."""
+    perm = ctx.ints(n, 1)
+    if perm is None:
+        ctx.invalid(n, "the permutation is missing")
+    return [ctx.emit(n, "transpose", [n.inputs[0]], {"perm": perm})]
+
+
 class Transpose(Op):
     name = "transpose"
     onnx = {"Transpose": import_transpose}
+    tflite = {"TRANSPOSE": import_tflite_transpose}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         shape, perm = inputs[0].shape, node.attrs["perm"]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from mcugen.errors import Fault
+from mcugen.errors import Fault, ModelError, UnsupportedError
 from mcugen.ir import Array, DType, Graph, Node, Tensor, TensorType
-from mcugen.ops import OPS
-from mcugen.read.tflite_file import TfliteFile
+from mcugen.ops import OPS, TFLITE_IMPORTS
+from mcugen.read.tflite_entry import Entry, choose_entry
+from mcugen.read.tflite_file import TfliteFile, load_tflite
+from mcugen.read.tflite_fold import FOLDABLE, dequantized, fold
+from mcugen.rewrite import live
 
-ELEMENT_LIMIT = 1 << 28  # elements of one tensor: far beyond any microcontroller, below any memory trouble
 CLAMPS = {
     "NONE": (-math.inf, math.inf),
     "RELU": (0.0, math.inf),
@@ -68,6 +71,8 @@ class TfliteImporter:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)  # name in the file -> tensor that stands for it
+    variables: frozenset[str] = frozenset()  # tensors that keep their values between runs
+    signatures: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # shapes with -1 where unknown
 
     # --- what a room asks ---
 
@@ -143,6 +148,15 @@ class TfliteImporter:
             after.append(total - total // 2)
         return before[0], before[1], after[0], after[1]
 
+    def image(self, n: TfliteNode, x: str) -> tuple[int, int, int]:
+        """Height, width and channels of an activation [1, H, W, C]; reports any other."""
+        shape = self.shape(x)
+        if len(shape) != 4:
+            self.invalid(n, f"an input of the shape {list(shape)}, not [1, height, width, channels]")
+        if shape[0] != 1:
+            self.unsupported(n, f"a batch of {shape[0]} is not supported", "convert with a batch of 1")
+        return shape[1], shape[2], shape[3]
+
     def require_int8(self, n: TfliteNode, *names: str) -> None:
         """Report tensors that are not int8 with one scale."""
         for name in names:
@@ -154,7 +168,7 @@ class TfliteImporter:
 
     # --- what a room makes ---
 
-    def _fresh(self, name: str) -> str:
+    def fresh(self, name: str) -> str:
         unique, count = name, 1
         while unique in self.tensors:
             unique, count = f"{name}.{count}", count + 1
@@ -163,7 +177,7 @@ class TfliteImporter:
     def add(self, n: TfliteNode, array: Array, ttype: TensorType | None = None) -> str:
         """A constant; by default of the array's dtype, without quantization."""
         data = np.ascontiguousarray(array)
-        name = self._fresh(f"{n.outputs[0]}/constant")
+        name = self.fresh(f"{n.outputs[0]}/constant")
         made = ttype or TensorType(data.shape, DType(data.dtype.name))
         self.tensors[name] = Tensor(name, made, data)
         return name
@@ -190,7 +204,7 @@ class TfliteImporter:
         ttype: TensorType,
     ) -> str:
         """A node that writes an intermediate tensor of the given type."""
-        name = self._fresh(f"{n.outputs[0]}/{op}")
+        name = self.fresh(f"{n.outputs[0]}/{op}")
         self.tensors[name] = Tensor(name, ttype, source=n.outputs[0])
         return self._node(n, op, inputs, attrs, (name,))
 
@@ -209,18 +223,36 @@ class TfliteImporter:
         except ValueError as error:
             self.invalid(n, str(error))
         for name, ttype in zip(outputs, types, strict=True):
-            if self.type(name).shape != ttype.shape:
-                declared, inferred = list(self.type(name).shape), list(ttype.shape)
-                self.invalid(n, f"output {name!r} is declared {declared}, but computed as {inferred}")
+            self._declare(n, name, ttype.shape)
         self.nodes.append(node)
         return outputs[0]
+
+    def set_shape(self, n: TfliteNode, out: int, shape: Sequence[int]) -> None:
+        """Say what shape the output n.outputs[out] has: the file's, unless the file leaves it open."""
+        self._declare(n, n.outputs[out], tuple(shape))
+
+    def _declare(self, n: TfliteNode, name: str, shape: tuple[int, ...]) -> None:
+        tensor = self.tensors[name]
+        if tensor.shape == shape:
+            return
+        open_shape = self.signatures.get(name, ())
+        fits = len(open_shape) == len(shape) and all(
+            a in (-1, b) for a, b in zip(open_shape, shape, strict=True)
+        )
+        if not fits:
+            self.invalid(
+                n, f"output {name!r} is declared {list(tensor.shape)}, but computed as {list(shape)}"
+            )
+        self.tensors[name] = replace(tensor, type=replace(tensor.type, shape=shape))
 
     def reshape(self, n: TfliteNode, x: str, shape: Sequence[int]) -> str:
         """An intermediate with x's type and another shape; x itself where it has that shape."""
         if tuple(shape) == self.shape(x):
             return self.resolve(x)
-        shape = tuple(int(s) for s in shape)
+        shape, value = tuple(int(s) for s in shape), self.value(x)
         old = self.type(x)
+        if value is not None and (old.quant is None or old.quant.axis is None):
+            return self.add(n, value.reshape(shape), replace(old, shape=shape))
         return self.emit_typed(n, "reshape", [x], {"shape": shape}, TensorType(shape, old.dtype, old.quant))
 
     def transpose(self, n: TfliteNode, x: str, perm: Sequence[int]) -> str:
@@ -238,7 +270,139 @@ class TfliteImporter:
         raise OperatorFault(Fault(n.origin, why, "convert the model again"), invalid=True)
 
 
+def _float_constants(ctx: TfliteImporter, n: TfliteNode) -> TfliteNode:
+    """The operator with float32 constants, where it computes float numbers with stored integers or float16."""
+    active = [i for i in n.inputs if i in ctx.tensors and ctx.value(i) is None]
+    if any(ctx.type(i).dtype != DType.FLOAT32 for i in active) or n.op_type in ("DEQUANTIZE", "QUANTIZE"):
+        return n
+    names = []
+    for name in n.inputs:
+        tensor = ctx.tensors.get(ctx.resolve(name))
+        stored = tensor is not None and tensor.data is not None
+        if tensor and stored and (tensor.type.dtype == DType.FLOAT16 or ctx.is_quantized(name)):
+            name = _dequantize(ctx, tensor)
+        names.append(name)
+    return replace(n, inputs=tuple(names))
+
+
+def _dequantize(ctx: TfliteImporter, tensor: Tensor) -> str:
+    name = f"{tensor.name}/float32"
+    if name not in ctx.tensors:
+        assert tensor.data is not None
+        data = dequantized(tensor.data, tensor.type)
+        ctx.tensors[name] = Tensor(name, TensorType(data.shape), data, tensor.source)
+    return name
+
+
+def _import_operator(ctx: TfliteImporter, n: TfliteNode) -> None:
+    """Fold an operator whose inputs are constants, or let its room import it."""
+    shapes_only = n.op_type in ("SHAPE", "RANK")
+    known = all(not i or (i in ctx.tensors and ctx.value(i) is not None) for i in n.inputs)
+    if n.op_type in FOLDABLE and n.outputs and (shapes_only or (known and any(n.inputs))):
+        inputs = [ctx.tensors[ctx.resolve(i)] for i in n.inputs if i]
+        ttype = ctx.tensors[n.outputs[0]].type
+        try:
+            data = fold(n.op_type, n.options, inputs, ttype)
+        except ValueError as error:
+            ctx.invalid(n, str(error))
+        if data.dtype != ttype.dtype.numpy:
+            ctx.invalid(n, f"output {n.outputs[0]!r} is declared {ttype.dtype}, but computed as {data.dtype}")
+        made = Tensor(n.outputs[0], replace(ttype, shape=data.shape), data, n.outputs[0])
+        ctx.tensors[n.outputs[0]] = made
+        return
+    if n.op_type not in TFLITE_IMPORTS:
+        ctx.unsupported(n, "works only on constants here", "`mcugen ops` lists what is supported")
+    results = TFLITE_IMPORTS[n.op_type](ctx, _float_constants(ctx, n))
+    for output, tensor in zip(n.outputs, results, strict=False):
+        if output and ctx.resolve(tensor) != output:
+            ctx.names[output] = ctx.resolve(tensor)
+
+
+def _unknown(n: TfliteNode, custom: bool) -> Fault | None:
+    """An operator that neither a room nor the folding knows."""
+    if custom:
+        return Fault(
+            n.origin, "is a custom operator", "replace it by builtin operators, or cut the model before it"
+        )
+    if n.op_type in TFLITE_IMPORTS or n.op_type in FOLDABLE:
+        return None
+    if n.op_type in ("IF", "WHILE", "CALL", "CALL_ONCE"):
+        return Fault(n.origin, "control flow is not supported", "unroll it, or convert a model without it")
+    fix = "`mcugen ops` lists what is supported; replace it, or cut the model before it"
+    return Fault(n.origin, "no such operator in mcugen", fix)
+
+
+def _walk(ctx: TfliteImporter, nodes: Sequence[TfliteNode], custom: frozenset[int]) -> None:
+    """Import every operator; one behind a fault is passed over, so that each fault is told once."""
+    faults: list[Fault] = []
+    broken: set[str] = set()
+    any_invalid = False
+    for n in nodes:
+        unknown = _unknown(n, n.index in custom)
+        if unknown is not None:
+            faults.append(unknown)
+        elif not broken.intersection(n.inputs):
+            try:
+                _import_operator(ctx, n)
+                continue
+            except OperatorFault as fault:
+                faults.append(fault.fault)
+                any_invalid |= fault.invalid
+        broken.update(n.outputs)
+    if faults:
+        kind = ModelError if any_invalid else UnsupportedError
+        raise kind(f"{len(faults)} operators cannot be {'imported' if any_invalid else 'compiled'}", faults)
+
+
+def _name_outputs(ctx: TfliteImporter, outputs: Sequence[str]) -> tuple[str, ...]:
+    """A computed tensor of its own for every output of the model."""
+    made = {output for node in ctx.nodes for output in node.outputs}
+    names: list[str] = []
+    for wanted in outputs:
+        tensor = ctx.resolve(wanted)
+        if (
+            tensor not in made or tensor in names
+        ):  # an input of the model, or another output of the same value
+            name, ttype = ctx.fresh(f"{wanted}/copy"), ctx.tensors[tensor].type
+            attrs, origin = {"shape": ttype.shape}, f"tflite:output {wanted!r}"
+            ctx.nodes.append(Node(name, "reshape", (tensor,), (name,), attrs, origin))
+            ctx.tensors[name] = Tensor(name, ttype, source=wanted)
+            tensor = name
+        elif ctx.tensors[tensor].source != wanted:
+            ctx.tensors[tensor] = replace(ctx.tensors[tensor], source=wanted)
+        names.append(tensor)
+    return tuple(names)
+
+
+def import_entry(entry: Entry, file: TfliteFile) -> ImportedTflite:
+    """The graph of one entry of a file; see import_tflite."""
+    ctx = TfliteImporter(dict(entry.tensors), [], dict(entry.names), entry.variables, entry.signatures)
+    nodes = [
+        TfliteNode(op.code, op.index, op.inputs, op.outputs, op.options, op.intermediates)
+        for op in entry.operators
+    ]
+    try:
+        _walk(ctx, nodes, frozenset(op.index for op in entry.operators if op.custom))
+    except (ModelError, UnsupportedError) as error:
+        raise type(error)(f"{file.path.name}: {error.headline}", error.faults) from None
+    constant = [o for o in entry.outputs if ctx.value(o) is not None]
+    if constant:
+        raise UnsupportedError(
+            f"{file.path.name}: {len(constant)} outputs cannot be compiled",
+            [Fault(f'output "{o}"', "is a constant", "drop it from the model's outputs") for o in constant],
+        )
+    outputs = _name_outputs(ctx, entry.outputs)
+    name = re.sub(r"\W", "_", file.path.stem)
+    graph = live(Graph(name, entry.inputs, outputs, tuple(ctx.nodes), ctx.tensors))
+    notes = [*file.notes, *entry.notes]
+    if not entry.quantized and any(t.endswith("/float32") for t in graph.tensors):
+        notes.append("weights stored in fewer bits are read as float32; the model is quantized anew")
+    return ImportedTflite(graph, file, tuple(notes), entry.quantized)
+
+
 def import_tflite(path: str | Path, signature: str | None = None) -> ImportedTflite:
     """Load and import a file: int8 files give an integer graph with the file's own quantization, float and
-    dynamic-range files a float graph. Raises ModelError or UnsupportedError with all faults at once."""
-    raise NotImplementedError
+    dynamic-range files a float graph. `signature` chooses among the file's. Raises UsageError (no such file or
+    signature), ModelError or UnsupportedError with all faults at once."""
+    file = load_tflite(path)
+    return import_entry(choose_entry(file, signature), file)

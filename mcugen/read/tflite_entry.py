@@ -1,0 +1,279 @@
+"""The part of a .tflite file that is to be compiled: one entry, its live operators, and the types of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mcugen.errors import Fault, ModelError, UnsupportedError, UsageError
+from mcugen.ir import DType, Quant, Tensor, TensorType
+from mcugen.read.tflite_file import TfliteFile, TfliteSignature, TfliteSubgraph, TfliteTensor
+from mcugen.read.tflite_fold import FOLDABLE
+
+_DTYPES = {**{d.value: d for d in DType}, "int4": DType.INT8}
+_CALLS = ("subgraph", *(f"{part}_subgraph_index" for part in ("init", "then", "else", "cond", "body")))
+_FULL_INT8 = "convert with full integer quantization to int8 (supported_ops = [TFLITE_BUILTINS_INT8])"
+
+
+@dataclass(frozen=True, eq=False)
+class EntryOperator:
+    """A live operator with its tensors by name; omitted ones are ""."""
+
+    code: str
+    index: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    intermediates: tuple[str, ...]
+    options: Mapping[str, Any]
+    custom: bool
+
+    @property
+    def origin(self) -> str:
+        return f"tflite:{self.code} #{self.index}"
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What is to be imported. `names` says which tensor stands for another; `quantized`: activations are int8."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    operators: tuple[EntryOperator, ...]
+    tensors: Mapping[str, Tensor]
+    names: Mapping[str, str]
+    variables: frozenset[str]
+    signatures: Mapping[str, tuple[int, ...]]
+    quantized: bool
+    notes: tuple[str, ...]
+
+
+def choose_entry(file: TfliteFile, signature: str | None = None) -> Entry:
+    """The entry that `signature` names, or the file's only one.
+
+    Raises UsageError (no such signature, or several to choose from), ModelError and UnsupportedError.
+    """
+    graph, inputs, outputs = _interface(file, signature)
+    if not inputs or not outputs:
+        fault = Fault("graph", "has no inputs or no outputs", "convert the model with both")
+        raise ModelError(f"{file.path.name} cannot be imported", [fault])
+    return _Reader(file, graph, inputs, outputs).entry()
+
+
+def _interface(file: TfliteFile, key: str | None) -> tuple[TfliteSubgraph, list[str], list[str]]:
+    """The subgraph and the names of its inputs and outputs, in the order of the signature asked for."""
+    chosen: TfliteSignature | None = None
+    known = ", ".join(repr(s.key) for s in file.signatures) or "none"
+    if key is not None:
+        chosen = next((s for s in file.signatures if s.key == key), None)
+        if chosen is None:
+            fault = Fault("--signature", f"the file's signatures: {known}")
+            raise UsageError(f"{file.path.name} has no signature {key!r}", [fault])
+    called = {
+        op.options[name]
+        for g in file.subgraphs
+        for op in g.operators
+        for name in _CALLS
+        if name in op.options
+    }
+    entries = [i for i in range(len(file.subgraphs)) if i not in called]
+    if chosen is None and len({s.subgraph for s in file.signatures}) == 1 < len(entries):
+        chosen = file.signatures[0]
+    if chosen is None and len(entries) > 1:
+        what = "signatures" if len(file.signatures) > 1 else "subgraphs"
+        fix = f"choose one with --signature: {known}" if file.signatures else "convert one function alone"
+        raise UsageError(f"{file.path.name} has several {what}", [Fault("--signature", "not given", fix)])
+    graph = file.subgraphs[chosen.subgraph if chosen else (entries or [0])[0]]
+    names = [t.name for t in graph.tensors]
+    if key is None or chosen is None:
+        return graph, [names[i] for i in graph.inputs], [names[i] for i in graph.outputs]
+    return graph, [names[i] for _, i in chosen.inputs], [names[i] for _, i in chosen.outputs]
+
+
+class _Reader:
+    """Types and live operators of one subgraph; collects what is not supported."""
+
+    def __init__(
+        self, file: TfliteFile, graph: TfliteSubgraph, inputs: Sequence[str], outputs: Sequence[str]
+    ) -> None:
+        self.file, self.inputs, self.outputs = file, list(inputs), list(outputs)
+        self.by_name = {t.name: t for t in graph.tensors}
+        named = [t.name for t in graph.tensors]
+
+        def names(indices: Sequence[int]) -> tuple[str, ...]:
+            return tuple(named[i] if i >= 0 else "" for i in indices)
+
+        self.operators = [
+            EntryOperator(
+                op.code,
+                i,
+                names(op.inputs),
+                names(op.outputs),
+                names(op.intermediates),
+                op.options,
+                op.custom,
+            )
+            for i, op in enumerate(graph.operators)
+        ]
+        self.aliases: dict[str, str] = {}
+        self.notes: list[str] = []
+        self.unsupported: list[Fault] = []
+        self.invalid: list[Fault] = []
+        self.all_inputs = {named[i] for i in graph.inputs}
+
+    def entry(self) -> Entry:
+        self._drop_dead()
+        self._check_inputs()
+        self._fold_border()
+        self._drop_dead()
+        constant = self._constants()
+        used = {
+            name for op in self.operators for name in (*op.inputs, *op.outputs, *op.intermediates) if name
+        }
+        used.update(self.inputs, self.outputs)
+        tensors = {name: self._tensor(self.by_name[name], name in constant) for name in used}
+        active = [n for n in used if n not in constant and not self.by_name[n].is_variable]
+        quantized = self._kind(active)
+        head = self.file.path.name
+        if self.invalid:
+            raise ModelError(
+                f"{head}: {len(self.invalid)} faults in the model", self.invalid + self.unsupported
+            )
+        if self.unsupported:
+            count = len(self.unsupported)
+            raise UnsupportedError(f"{head}: {count} things cannot be compiled", self.unsupported)
+        return Entry(
+            tuple(self.inputs),
+            tuple(self.outputs),
+            tuple(self.operators),
+            {name: tensor for name, tensor in tensors.items() if tensor is not None},
+            self.aliases,
+            frozenset(name for name in used if self.by_name[name].is_variable),
+            {name: self.by_name[name].shape_signature for name in used},
+            quantized,
+            tuple(self.notes),
+        )
+
+    def _drop_dead(self) -> None:
+        """Keep what an output depends on, and operators without outputs, which change variables."""
+        needed, kept = set(self.outputs), []
+        for op in reversed(self.operators):
+            if needed.intersection(op.outputs) or not op.outputs:
+                kept.append(op)
+                needed.update(op.inputs)
+        self.operators = kept[::-1]
+
+    def _check_inputs(self) -> None:
+        read = {name for op in self.operators for name in op.inputs}
+        missing = sorted((self.all_inputs & read) - set(self.inputs))
+        self.invalid += [Fault(f"input {n!r}", "is read, but no input of the signature") for n in missing]
+        for name in self.inputs:
+            shape, signature = self.by_name[name].shape, self.by_name[name].shape_signature
+            if any(d == -1 for d in signature[1:]):
+                fix = "convert with fixed dimensions (a concrete function with a full input shape)"
+                self.unsupported.append(
+                    Fault(f"input {name!r}", f"has the dynamic shape {list(signature)}", fix)
+                )
+            elif signature[:1] == (-1,):
+                self.notes.append(f"input {name!r}: the dynamic batch becomes {shape[0]}")
+
+    def _fold_border(self) -> None:
+        """Drop QUANTIZE behind a float input and DEQUANTIZE in front of a float output of int8 models."""
+        for name in self.inputs:
+            readers = [op for op in self.operators if name in op.inputs]
+            targets = [self.by_name[op.outputs[0]] for op in readers if op.code == "QUANTIZE" and op.outputs]
+            same = {(t.dtype, t.scale, t.zero_point) for t in targets}
+            fits = readers and len(targets) == len(readers) and len(same) == 1 and name not in self.outputs
+            if not fits or self.by_name[name].dtype != "float32" or targets[0].dtype != "int8":
+                continue
+            source, target = self.by_name[name], targets[0]
+            self.by_name[name] = replace(
+                source, dtype=target.dtype, scale=target.scale, zero_point=target.zero_point
+            )
+            self.aliases |= {t.name: name for t in targets}
+            self.operators = [op for op in self.operators if op not in readers]
+            self._note_border(f"input {name!r}", target)
+        for i, name in enumerate(self.outputs):
+            maker = next((op for op in self.operators if name in op.outputs), None)
+            if maker is None or maker.code != "DEQUANTIZE" or not maker.inputs:
+                continue
+            source = self.by_name[self.aliases.get(maker.inputs[0], maker.inputs[0])]
+            if source.dtype != "int8" or source.data is not None or source.name in self.outputs:
+                continue
+            if any(name in op.inputs for op in self.operators):
+                continue
+            self.outputs[i] = maker.inputs[0]
+            self.operators = [op for op in self.operators if op is not maker]
+            self._note_border(f"output {name!r}", source)
+        if self.aliases:
+            self._rename_aliases()
+
+    def _rename_aliases(self) -> None:
+        """Tensors that an input stands for are called as the input."""
+        self.outputs = [self.aliases.get(o, o) for o in self.outputs]
+        self.operators = [
+            replace(op, inputs=tuple(self.aliases.get(i, i) for i in op.inputs)) for op in self.operators
+        ]
+
+    def _note_border(self, where: str, ttype: TfliteTensor) -> None:
+        scale, zero_point = (*ttype.scale, 0.0)[0], (*ttype.zero_point, 0)[0]
+        self.notes.append(
+            f"{where}: int8 instead of float32, real = {scale:.9g} * (q - {zero_point});"
+            " the conversion at the border is left to the firmware"
+        )
+
+    def _constants(self) -> set[str]:
+        """Tensors with values, and what is computed from these alone."""
+        constant = {name for name, t in self.by_name.items() if t.data is not None or t.sparse}
+        constant |= {name for name, t in self.by_name.items() if 0 in t.shape} - set(self.inputs)
+        for op in self.operators:
+            inputs = [i for i in op.inputs if i]
+            if op.code in ("SHAPE", "RANK") or (
+                op.code in FOLDABLE and inputs and all(i in constant for i in inputs)
+            ):
+                constant.update(op.outputs)
+        return constant - set(self.inputs)
+
+    def _tensor(self, tensor: TfliteTensor, constant: bool) -> Tensor | None:
+        """Our tensor; None for one that has no type of ours."""
+        where = f"tensor {tensor.name!r}"
+        if tensor.sparse:
+            fix = "convert without sparsity (do not use EXPERIMENTAL_SPARSITY)"
+            self.unsupported.append(Fault(where, "is sparse", fix))
+        dtype = _DTYPES.get(tensor.dtype)
+        if dtype is None:
+            if tensor.dtype != "resource":  # the operators on variables say themselves what they can do
+                fix = "convert a model of float32 or int8 tensors"
+                self.unsupported.append(Fault(where, f"holds {tensor.dtype} elements", fix))
+            return None
+        if not constant and 0 in tensor.shape:
+            fix = "convert without empty tensors"
+            self.unsupported.append(Fault(where, f"is empty: {list(tensor.shape)}", fix))
+        quant = None
+        if tensor.scale:
+            axis = tensor.axis if len(tensor.scale) > 1 else None
+            quant = Quant(tensor.scale, tensor.zero_point, axis)
+        if not constant and dtype == DType.INT8 and (quant is None or quant.axis is not None):
+            self.invalid.append(Fault(where, "is int8, but has not one scale", _FULL_INT8))
+        return Tensor(tensor.name, TensorType(tensor.shape, dtype, quant), tensor.data, tensor.name)
+
+    def _kind(self, active: Sequence[str]) -> bool:
+        """Whether the activations are int8; other types, and both in one model, are not supported."""
+        by_type: dict[str, list[str]] = {}
+        for name in sorted(active):
+            by_type.setdefault(self.by_name[name].dtype, []).append(name)
+        for dtype in ("uint8", "int16", "float16", "float64", "int4"):
+            names = by_type.get(dtype, [])
+            if names:
+                where = f"{len(names)} activations ({', '.join(map(repr, names[:3]))}{', ...' if names[3:] else ''})"
+                self.unsupported.append(Fault(where, f"are {dtype}, which is not supported yet", _FULL_INT8))
+        floats, integers = set(by_type.get("float32", ())), set(by_type.get("int8", ()))
+        if floats and integers:
+            self.unsupported += [
+                Fault(op.origin, "works on float32 in a model of int8 activations", _FULL_INT8)
+                for op in self.operators
+                if floats.intersection((*op.inputs, *op.outputs))
+            ]
+        if not floats and not integers:
+            self.unsupported.append(Fault("graph", "has neither float32 nor int8 activations", _FULL_INT8))
+        return bool(integers)

@@ -1,0 +1,258 @@
+"""The part of the .tflite schema that we read, and a check that a file's tables lie inside of it.
+
+The Python package `tflite` follows every offset as it comes; `verify` walks the same tables first. Slots
+are those of schema.fbs (TensorFlow Lite, schema version 3), as in the package's generated accessors.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import tflite
+
+SIZES: Final = {"bool": 1, "byte": 1, "ubyte": 1, "int": 4, "uint": 4, "float": 4, "long": 8, "ulong": 8}
+ENUMS: Final = {
+    "ActivationFunctionType": tflite.ActivationFunctionType,
+    "FullyConnectedOptionsWeightsFormat": tflite.FullyConnectedOptionsWeightsFormat,
+    "LSTMKernelType": tflite.LSTMKernelType,
+    "MirrorPadMode": tflite.MirrorPadMode,
+    "Padding": tflite.Padding,
+    "TensorType": tflite.TensorType,
+}
+"""Enumerations of one byte by their names in the schema."""
+
+# One word per slot, in order: name:type; [type] is a vector, a capital a table or an enumeration.
+_ACTIVATION = "fused_activation_function:ActivationFunctionType"
+_STRIDES = "padding:Padding stride_w:int stride_h:int"
+TABLES: Final = {
+    "Model": "version:uint operator_codes:[OperatorCode] subgraphs:[SubGraph] description:string"
+    " buffers:[Buffer] metadata_buffer:[int] metadata:[Metadata] signature_defs:[SignatureDef]",
+    "OperatorCode": "deprecated_builtin_code:byte custom_code:string version:int builtin_code:int",
+    "SubGraph": "tensors:[Tensor] inputs:[int] outputs:[int] operators:[Operator] name:string"
+    " debug_metadata_index:int",
+    "Tensor": "shape:[int] type:byte buffer:uint name:string quantization:QuantizationParameters"
+    " is_variable:bool sparsity:SparsityParameters shape_signature:[int] has_rank:bool",
+    "QuantizationParameters": "min:[float] max:[float] scale:[float] zero_point:[long] details_type:ubyte"
+    " details:skipped quantized_dimension:int",
+    "SparsityParameters": "",  # only whether there are any
+    "Operator": "opcode_index:uint inputs:[int] outputs:[int] builtin_options_type:ubyte"
+    " builtin_options:BuiltinOptions custom_options:[ubyte] custom_options_format:byte"
+    " mutating_variable_inputs:[bool] intermediates:[int] large_custom_options_offset:ulong"
+    " large_custom_options_size:ulong builtin_options_2_type:ubyte builtin_options_2:skipped"
+    " debug_metadata_index:int",
+    "Buffer": "data:[ubyte] offset:ulong size:ulong",
+    "Metadata": "name:string buffer:uint",
+    "SignatureDef": "inputs:[TensorMap] outputs:[TensorMap] signature_key:string deprecated_tag:skipped"
+    " subgraph_index:uint",
+    "TensorMap": "name:string tensor_index:uint",
+    "AddOptions": f"{_ACTIVATION} pot_scale_int16:bool",
+    "ArgMaxOptions": "output_type:TensorType",
+    "ArgMinOptions": "output_type:TensorType",
+    "BatchMatMulOptions": "adj_x:bool adj_y:bool asymmetric_quantize_inputs:bool",
+    "CallOnceOptions": "init_subgraph_index:int",
+    "CallOptions": "subgraph:uint",
+    "CastOptions": "in_data_type:TensorType out_data_type:TensorType",
+    "ConcatenationOptions": f"axis:int {_ACTIVATION}",
+    "Conv2DOptions": f"{_STRIDES} {_ACTIVATION} dilation_w_factor:int dilation_h_factor:int"
+    " quantized_bias_type:TensorType",
+    "CumsumOptions": "exclusive:bool reverse:bool",
+    "DepthToSpaceOptions": "block_size:int",
+    "DepthwiseConv2DOptions": f"{_STRIDES} depth_multiplier:int {_ACTIVATION} dilation_w_factor:int"
+    " dilation_h_factor:int",
+    "DivOptions": _ACTIVATION,
+    "FullyConnectedOptions": f"{_ACTIVATION} weights_format:FullyConnectedOptionsWeightsFormat"
+    " keep_num_dims:bool asymmetric_quantize_inputs:bool quantized_bias_type:TensorType",
+    "GatherOptions": "axis:int batch_dims:int",
+    "GeluOptions": "approximate:bool",
+    "IfOptions": "then_subgraph_index:int else_subgraph_index:int",
+    "L2NormOptions": _ACTIVATION,
+    "LSTMOptions": f"{_ACTIVATION} cell_clip:float proj_clip:float kernel_type:LSTMKernelType"
+    " asymmetric_quantize_inputs:bool",
+    "LeakyReluOptions": "alpha:float",
+    "MirrorPadOptions": "mode:MirrorPadMode",
+    "MulOptions": _ACTIVATION,
+    "OneHotOptions": "axis:int",
+    "PackOptions": "values_count:int axis:int",
+    "Pool2DOptions": f"{_STRIDES} filter_width:int filter_height:int {_ACTIVATION}",
+    "ReducerOptions": "keep_dims:bool",
+    "ReshapeOptions": "new_shape:[int]",
+    "ResizeBilinearOptions": "old_height:skipped old_width:skipped align_corners:bool half_pixel_centers:bool",
+    "ResizeNearestNeighborOptions": "align_corners:bool half_pixel_centers:bool",
+    "SVDFOptions": f"rank:int {_ACTIVATION} asymmetric_quantize_inputs:bool",
+    "SequenceRNNOptions": f"time_major:bool {_ACTIVATION} asymmetric_quantize_inputs:bool",
+    "ShapeOptions": "out_type:TensorType",
+    "SoftmaxOptions": "beta:float",
+    "SpaceToDepthOptions": "block_size:int",
+    "SplitOptions": "num_splits:int",
+    "SplitVOptions": "num_splits:int",
+    "SqueezeOptions": "squeeze_dims:[int]",
+    "StridedSliceOptions": "begin_mask:int end_mask:int ellipsis_mask:int new_axis_mask:int"
+    " shrink_axis_mask:int offset:bool",
+    "SubOptions": f"{_ACTIVATION} pot_scale_int16:bool",
+    "TransposeConvOptions": f"{_STRIDES} {_ACTIVATION} quantized_bias_type:TensorType",
+    "UnidirectionalSequenceLSTMOptions": f"{_ACTIVATION} cell_clip:float proj_clip:float time_major:bool"
+    " asymmetric_quantize_inputs:bool diagonal_recurrent_tensors:bool",
+    "UnpackOptions": "num:int axis:int",
+    "VarHandleOptions": "container:string shared_name:string",
+    "WhileOptions": "cond_subgraph_index:int body_subgraph_index:int",
+}
+
+FIELDS: Final = {
+    name: tuple((field.split(":")[0], field.split(":")[1]) for field in fields.split())
+    for name, fields in TABLES.items()
+}
+
+OPTIONS: Final = {
+    "ADD": "AddOptions",
+    "ARG_MAX": "ArgMaxOptions",
+    "ARG_MIN": "ArgMinOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
+    "CALL": "CallOptions",
+    "CALL_ONCE": "CallOnceOptions",
+    "CAST": "CastOptions",
+    "CONCATENATION": "ConcatenationOptions",
+    "CONV_2D": "Conv2DOptions",
+    "CUMSUM": "CumsumOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "DIV": "DivOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+    "GATHER": "GatherOptions",
+    "GELU": "GeluOptions",
+    "IF": "IfOptions",
+    "L2_NORMALIZATION": "L2NormOptions",
+    "L2_POOL_2D": "Pool2DOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
+    "LSTM": "LSTMOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "MIRROR_PAD": "MirrorPadOptions",
+    "MUL": "MulOptions",
+    "ONE_HOT": "OneHotOptions",
+    "PACK": "PackOptions",
+    "REDUCE_ALL": "ReducerOptions",
+    "REDUCE_ANY": "ReducerOptions",
+    "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
+    "REDUCE_PROD": "ReducerOptions",
+    "RESHAPE": "ReshapeOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "SHAPE": "ShapeOptions",
+    "SOFTMAX": "SoftmaxOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions",
+    "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions",
+    "SQUEEZE": "SqueezeOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "SUB": "SubOptions",
+    "SUM": "ReducerOptions",
+    "SVDF": "SVDFOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
+    "UNIDIRECTIONAL_SEQUENCE_RNN": "SequenceRNNOptions",
+    "UNPACK": "UnpackOptions",
+    "VAR_HANDLE": "VarHandleOptions",
+    "WHILE": "WhileOptions",
+}
+"""The options table of each operator that has one with fields that we know."""
+
+BUILTIN_OPTIONS: Final = {
+    number: name for name, number in vars(tflite.BuiltinOptions).items() if isinstance(number, int)
+}
+
+MAX_TABLES: Final = 1 << 17  # tables on all ways from the root: what the parser will read
+MAX_READS: Final = 4  # bytes of vectors on all ways from the root, in file sizes; buffers' data not counted
+
+
+class Damaged(Exception):
+    """The bytes are no flatbuffer of this schema; says where and why."""
+
+
+class _Verifier:
+    """Walks all tables from the root as the parser does, without following an offset out of the file.
+
+    Tables that are shared are walked again each time, because the parser does so too: the limits bound its
+    time and memory.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.tables = 0
+        self.read = 0
+
+    def number(self, code: str, position: int, what: str) -> int:
+        """A little-endian number (struct's code) at a position, which must be aligned to at most 4 bytes."""
+        size = struct.calcsize(code)
+        if position % size or not 0 <= position <= len(self.data) - size:
+            raise Damaged(f"{what} at byte {position} lies outside of the file or is not aligned")
+        return int(struct.unpack_from("<" + code, self.data, position)[0])
+
+    def target(self, position: int, what: str) -> int:
+        """The position that an offset leads to."""
+        offset = self.number("I", position, what)
+        if offset == 0:
+            raise Damaged(f"{what} at byte {position} is an offset of 0")
+        return position + offset
+
+    def vector(self, position: int, size: int, what: str, counted: bool = True) -> int:
+        """The number of elements of a vector whose elements take `size` bytes."""
+        length = self.number("I", position, what)
+        if length * size > len(self.data) - position - 4:
+            raise Damaged(f"{what} at byte {position} has {length} elements and ends outside of the file")
+        if counted:
+            self.read += length * size
+            if self.read > MAX_READS * len(self.data):
+                raise Damaged("its vectors overlap without end")
+        return length
+
+    def table(self, position: int, name: str) -> None:
+        self.tables += 1
+        if self.tables > MAX_TABLES:
+            raise Damaged(f"it has more than {MAX_TABLES} tables")
+        vtable = position - self.number("i", position, name)
+        entries = self.number("H", vtable, f"the vtable of {name}")
+        size = self.number("H", vtable + 2, f"the vtable of {name}")
+        if entries < 4 or entries % 2 or vtable + entries > len(self.data):
+            raise Damaged(f"the vtable of {name} at byte {vtable} has the size {entries}")
+        if size < 4 or position + size > len(self.data):
+            raise Damaged(f"{name} at byte {position} has the size {size}")
+        union = 0
+        for slot, (field, kind) in enumerate(FIELDS[name][: (entries - 4) // 2]):
+            (offset,) = struct.unpack_from("<H", self.data, vtable + 4 + 2 * slot)
+            if offset == 0 or kind == "skipped":
+                continue
+            width = 1 if kind in ENUMS else SIZES.get(kind, 4)
+            if offset < 4 or offset + width > size:
+                raise Damaged(f"{name}.{field} lies outside of its table at byte {position}")
+            if field == "builtin_options_type":
+                union = self.data[position + offset]
+            if kind not in SIZES and kind not in ENUMS:
+                self.reference(position + offset, kind, f"{name}.{field}", union)
+
+    def reference(self, position: int, kind: str, what: str, union: int) -> None:
+        """What the offset at a position leads to: a string, a vector, a table, or an operator's options."""
+        target = self.target(position, what)
+        if kind == "BuiltinOptions":
+            kind = BUILTIN_OPTIONS.get(union, "")
+            if kind in FIELDS:  # others are not read
+                self.table(target, kind)
+        elif kind == "string":
+            self.vector(target, 1, what)
+        elif kind[0] != "[":
+            self.table(target, kind)
+        elif kind[1:-1] in SIZES:
+            self.vector(target, SIZES[kind[1:-1]], what, counted=what != "Buffer.data")
+        else:
+            for i in range(self.vector(target, 4, what)):
+                self.table(self.target(target + 4 + 4 * i, what), kind[1:-1])
+
+
+def verify(data: bytes) -> None:
+    """Raises Damaged unless all tables that a parser of this schema reads lie inside of the file."""
+    if len(data) < 8 or data[4:8] != b"TFL3":
+        raise Damaged('it does not begin with the identifier "TFL3" of .tflite files')
+    verifier = _Verifier(data)
+    verifier.table(verifier.target(0, "the root"), "Model")
