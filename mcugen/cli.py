@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -303,15 +306,49 @@ def _root(
     del version
 
 
+# Of the machine, not of the program: no space or quota, no rights, a read-only or broken disk, no memory.
+_ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOMEM}
+
+
+def _run() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of layers are shown on every terminal
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="mcugen")
+    finally:
+        sys.stdout.flush()
+
+
+def _discard_stdout() -> None:
+    """What Python still holds for a stdout that takes no more has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one clear message and its exit code, never a traceback."""
     try:
-        app(prog_name="mcugen")
+        _run()
     except McugenError as error:
-        sys.stdout.flush()
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except Exception:
-        traceback.print_exc()
-        print("This is a bug of mcugen: please report it with the command and these lines.", file=sys.stderr)
+    except BrokenPipeError:  # the reader is gone: `| head`
+        _discard_stdout()
         sys.exit(1)
+    except (OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno not in _ENVIRONMENT:
+            _report_bug()
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        why = error.strerror if isinstance(error, OSError) else "not enough memory"
+        print(f"{where}{why}", file=sys.stderr)
+        if isinstance(error, OSError) and not error.filename:
+            _discard_stdout()
+        sys.exit(2)
+    except Exception:
+        _report_bug()
+
+
+def _report_bug() -> NoReturn:
+    traceback.print_exc()
+    print("This is a bug of mcugen: please report it with the command and these lines.", file=sys.stderr)
+    sys.exit(1)

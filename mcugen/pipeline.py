@@ -105,6 +105,11 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
             "no such percentile", [Fault("--percentile", why, "99.9 or 99.99 cut outliers; 100 is min-max")]
         )
     if isinstance(calib, str | Path) and str(calib).endswith(".json"):
+        if settings.percentile is not None:
+            fault = Fault(
+                "--percentile", "an earlier build's ranges hold no samples", "give samples as --calib"
+            )
+            raise UsageError("percentiles need samples", [fault])
         return read_ranges(Path(calib), graph)
     if isinstance(calib, str) and calib == "random":
         data: DataSet = random_data(input_specs(graph), 32, settings.seed)

@@ -71,11 +71,24 @@ class HostLibrary:
         self.layers: list[dict[str, Any]] = self.manifest["layers"]
         self._ffi = cffi.FFI()
         self._ffi.cdef(CDEF)
-        shared = self._compile(compiler or os.environ.get("CC") or "cc", list(flags), cache or cache_dir())
-        self._lib: Any = self._ffi.dlopen(str(shared))
+        self._lib = self._load(compiler or os.environ.get("CC") or "cc", list(flags), cache or cache_dir())
         self._memory = np.full(self._lib.mcugen_host_size() + 64, 0xA5, np.uint8)
         address = self._memory.ctypes.data
         self._net = self._ffi.cast("void *", address + -address % 64)
+
+    def _load(self, compiler: str, flags: list[str], cache: Path) -> Any:
+        """The compiled twin; a damaged one in the cache is compiled again."""
+        shared = self._compile(compiler, flags, cache)
+        try:
+            return self._ffi.dlopen(str(shared))
+        except OSError:
+            shared.unlink(missing_ok=True)
+        shared = self._compile(compiler, flags, cache)
+        try:
+            return self._ffi.dlopen(str(shared))
+        except OSError as error:
+            fix = "compile for this computer (CC=gcc or CC=clang)"
+            raise ToolError("the host twin cannot be loaded", [Fault(compiler, str(error), fix)]) from None
 
     def _compile(self, compiler: str, flags: list[str], cache: Path) -> Path:
         """Compile the folder's sources and the twin's own file once; the cache's key is all that matters."""

@@ -21,10 +21,10 @@ def _check_target(target: Path, name: str) -> None:
     except UsageError:
         ours = False
     if not ours and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
-        why = "exists and was not written by mcugen: it is left as it is"
-        raise UsageError(
-            f"{target}: {why}", [Fault(str(target), why, "choose another -o or -n, or remove it")]
+        fault = Fault(
+            str(target), "exists and was not written by mcugen", "choose another -o or -n, or remove it"
         )
+        raise UsageError("nothing was written", [fault])
 
 
 def _copy_foreign(target: Path, name: str, fresh: Path) -> None:

@@ -199,6 +199,7 @@ def test_json_errors_leave_stdout_empty(mcugen: Callable[..., Run], work: Path) 
         (("build", "small.onnx", "--calib", "good.npz", "-n", ""), "choose one with -n"),
         (("build", "small.onnx", "--calib", "good.npz", "--percentile", "50"), "50 is not above 50"),
         (("build", "small.onnx", "--calib", "good.npz", "--percentile", "nan"), "nan is not above 50"),
+        (("build", "small.onnx", "--calib", "old.json", "--percentile", "99"), "hold no samples"),
         (("analyze", "small.onnx", "-b", "cortex-m5"), "did you mean cortex-m"),
         (("analyze", "missing.onnx"), "no such file"),
         (("verify", "nowhere"), "no such folder"),
@@ -530,3 +531,42 @@ def test_a_bug_of_ours_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         cli.main()
     err = capsys.readouterr().err
     assert raised.value.code == 1 and "ZeroDivisionError" in err and "bug of mcugen" in err
+
+
+@pytest.mark.parametrize("words", [("boards",), ("boards", "--json"), ("ops",), ("--help",)])
+def test_a_full_disk(repository: Path, words: tuple[str, ...]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("/dev/full is of Linux")
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "mcugen", *words]
+        done = subprocess.run(command, cwd=repository, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and done.stderr == "No space left on device\n"
+
+
+def test_names_beyond_the_terminals_encoding(repository: Path, work: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node[0].name = "Größe → 日本"
+        model.graph.input[0].name = model.graph.node[0].input[0] = "größe"
+
+    edit(work / "small.onnx", work / "größe.onnx", change)
+    env = {**os.environ, "PYTHONPATH": str(repository), "PYTHONIOENCODING": "ascii"}
+    process = _spawn("analyze", "größe.onnx", cwd=work, env=env)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and not err and "\\u65e5" in out
+
+
+def test_a_damaged_cache_is_mended(
+    mcugen: Callable[..., Run], built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("MCUGEN_CACHE", str(cache))
+    cache.mkdir()
+    library = shutil.copytree(built / "out/small", tmp_path / "copy")
+    with (library / "src/small.c").open("a") as source:  # no other test has loaded this one
+        source.write(f"/* {tmp_path} */\n")
+    build_only = "from mcugen import HostLibrary; import sys; HostLibrary(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build_only, library], check=True, cwd=Path(__file__).parent.parent)
+    (shared,) = cache.glob("*.so")
+    shared.write_bytes(b"junk")
+    run = mcugen("verify", library)
+    assert run.code == 0 and "verdict equal" in run.out
