@@ -1,7 +1,8 @@
-"""concat, slice, transpose and pad in plain C for every core: strided copies of up to 6 axes."""
+"""concat, slice, transpose, pad and mirror_pad in plain C for every core: strided copies of up to 6 axes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def _merged(copy: Copy) -> Copy:
 
 
 def copies(node: Node, graph: Graph) -> Iterator[Copy]:
-    """One copy per input, in the order in which they run."""
+    """In the order in which they run: one copy per input, or the input's first and then some of the output itself."""
     x, y = graph.type(node.inputs[0]).shape, graph.type(node.outputs[0]).shape
     x_stride, y_stride = _strides(x), _strides(y)
     if node.op == "concat":
@@ -74,11 +75,39 @@ def copies(node: Node, graph: Graph) -> Iterator[Copy]:
     else:
         begin = sum(before * s for (before, _), s in zip(node.attrs["pads"], y_stride, strict=True))
         yield _merged(Copy(node.inputs[0], x, x_stride, y_stride, y_begin=begin))
+        if node.op == "mirror_pad":
+            yield from _mirrored(node, x, y_stride)
+
+
+def _mirrored(node: Node, x: Sequence[int], stride: tuple[int, ...]) -> Iterator[Copy]:
+    """What surrounds the input in the output, axis by axis: copies of what is already there."""
+    done = list(x)  # the part of the output that is complete
+    start = [before for before, _ in node.attrs["pads"]]
+    for axis, (before, after) in enumerate(node.attrs["pads"]):
+        step = 0 if node.attrs["mode"] == "edge" else -1
+        first = 1 if node.attrs["mode"] == "reflect" else 0  # how far from the edge the mirroring begins
+        last = before + x[axis] - 1
+        # before the input downwards, behind it upwards
+        for size, source, place, direction in (
+            (before, before + first, before - 1, -1),
+            (after, last - first, last + 1, 1),
+        ):
+            if size:
+                sizes = (*done[:axis], size, *done[axis + 1 :])
+                origin = sum(b * s for i, (b, s) in enumerate(zip(start, stride, strict=True)) if i != axis)
+                x_stride, y_stride = (
+                    (*stride[:axis], t * stride[axis], *stride[axis + 1 :])
+                    for t in (step * direction, direction)
+                )
+                x_begin, y_begin = origin + source * stride[axis], origin + place * stride[axis]
+                yield _merged(Copy(node.outputs[0], sizes, x_stride, y_stride, x_begin, y_begin))
+        done[axis] += before + after
+        start[axis] = 0
 
 
 class CopyPortable(Kernel):
     name = "copy_portable"
-    ops = ("concat", "slice", "transpose", "pad")
+    ops = ("concat", "slice", "transpose", "pad", "mirror_pad")
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         most = max(len(copy.size) for copy in copies(node, graph))
@@ -89,14 +118,16 @@ class CopyPortable(Kernel):
         return 7.0 * graph.type(node.outputs[0]).elements + 30.0 * runs
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        """Element by element over all copies; copies of other inputs are steps that read nothing here."""
+        """Element by element over all copies; copies of others than this input are steps that read nothing of it."""
         if node.op == "pad":  # the fill comes first
             return (None,)
         parts = list(copies(node, graph))
         write = np.concatenate([part.offsets(part.y_begin, part.y_stride) for part in parts])
-        starts = np.cumsum([0, *(graph.type(part.input).elements for part in parts)])
+        starts = np.cumsum([0, *(math.prod(part.size) for part in parts)])
         accesses: list[Access | None] = []
         for part, start in zip(parts, starts[:-1], strict=True):
+            if part.input in node.outputs:
+                continue
             read = part.offsets(part.x_begin, part.x_stride)
             begin, end = np.zeros_like(write), np.zeros_like(write)
             begin[start : start + read.size] = read

@@ -1,4 +1,4 @@
-"""mean in plain C for every core: one output element at a time, no scratch, works in place."""
+"""mean and sum in plain C for every core: one output element at a time, no scratch, works in place."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.ops.mean import mean_multiplier, outer_reduced_inner
 
 
+def reduction_access(node: Node, graph: Graph) -> Access:
+    """Element by element of [outer][inner], each from all of [outer][reduced][inner]'s middle axis."""
+    outer, reduced, inner = outer_reduced_inner(node, graph)
+    t = np.arange(outer * inner, dtype=np.int64)
+    begin = t // inner * (reduced * inner) + t % inner
+    return Access(begin, begin + (reduced - 1) * inner + 1, t, t + 1, atomic=True)
+
+
 class MeanPortable(Kernel):
     name = "mean_portable"
-    ops = ("mean",)
+    ops = ("mean", "sum")
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         return 5.0 * graph.type(node.inputs[0]).elements + 60.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        outer, reduced, inner = outer_reduced_inner(node, graph)
-        t = np.arange(outer * inner, dtype=np.int64)
-        begin = t // inner * (reduced * inner) + t % inner
-        return (Access(begin, begin + (reduced - 1) * inner + 1, t, t + 1, atomic=True),)
+        return (reduction_access(node, graph),)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         zero_point = graph.type(node.inputs[0]).zero_point

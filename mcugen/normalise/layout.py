@@ -17,6 +17,7 @@ import numpy as np
 
 from mcugen.ir import Graph, Node, Tensor, TensorType
 from mcugen.ops import OPS
+from mcugen.ops.gather import gathered_axes
 from mcugen.rewrite import live
 
 LAYOUT = "layout"  # origin of the nodes that this pass adds
@@ -180,17 +181,9 @@ def _places(groups: Sequence[Sequence[int]]) -> list[int]:
     return [axis for _, axis in sorted(keys)]
 
 
-_CARRIES = (
-    "unary",
-    "add",
-    "sub",
-    "mul",
-    "pad",
-    "mirror_pad",
-    "gather",
-    "slice",
-    "concat",
-)  # whatever the order of axes
+# Whatever the order of axes.
+_ELEMENTWISE = ("unary", "add", "sub", "mul", "div", "minimum", "maximum", "prelu")
+_CARRIES = (*_ELEMENTWISE, "pad", "mirror_pad", "gather", "slice", "concat")
 
 
 def _becomes_last(graph: Graph, name: str, readers: Mapping[str, list[Node]]) -> bool:
@@ -351,6 +344,12 @@ def _concat_axis(node: Node, perm: tuple[int, ...]) -> Node:
     return node.with_attrs(axis=perm[node.attrs["axis"]])
 
 
+def _gather(node: Node, perm: tuple[int, ...]) -> Node | None:
+    moved = _per_axis("indices")(node, perm)
+    axes = gathered_axes(moved.attrs["indices"])
+    return moved if axes[-1] - axes[0] == len(axes) - 1 else None  # the kernel takes neighbouring axes
+
+
 HANDLERS: dict[str, Handler] = {
     "transpose": _transpose,
     "reshape": _reshape,
@@ -359,10 +358,17 @@ HANDLERS: dict[str, Handler] = {
     "add": _axes(lambda node, perm: node),
     "sub": _axes(lambda node, perm: node),
     "mul": _axes(lambda node, perm: node),
+    "div": _axes(lambda node, perm: node),
+    "minimum": _axes(lambda node, perm: node),
+    "maximum": _axes(lambda node, perm: node),
+    "prelu": _axes(lambda node, perm: node),
+    "l2_norm": _axes(_softmax),
+    "log_softmax": _axes(_softmax),
     "softmax": _axes(_softmax),
     "concat": _axes(_concat_axis),
     "pad": _axes(_per_axis("pads")),
     "mirror_pad": _axes(_per_axis("pads")),
+    "gather": _axes(_gather),
     "slice": _axes(_per_axis("begin", "step", "size")),
     **dict.fromkeys(("mean", "sum", "reduce_max", "reduce_min"), _reduction),
     "fully_connected": _fully_connected,

@@ -43,12 +43,12 @@ def _value(ctx: Importer, n: OnnxNode) -> float:
 
 
 def import_pad(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """Constant padding of any axes; negative padding crops, which is a slice."""
+    """Padding of any axes with one value or with the input's own; negative padding crops, which is a slice."""
     mode = n.attr("mode", "constant") or "constant"
-    if mode != "constant":
+    if mode not in ("constant", "reflect", "edge"):
         fix = "export with zero padding, or pad the input in firmware"
         ctx.unsupported(n, f"padding mode {mode!r} is not supported", fix)
-    value = _value(ctx, n)
+    value = _value(ctx, n) if mode == "constant" else 0.0
     if not np.isfinite(value):
         fix = "if it pads for a max pooling, use the pooling's own padding"
         ctx.unsupported(n, f"padding with {value} has no integer form", fix)
@@ -56,6 +56,8 @@ def import_pad(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     shape = ctx.shape(x)
     pads = _pairs(ctx, n, len(shape))
     if any(p < 0 for pair in pads for p in pair):
+        if mode != "constant":
+            ctx.unsupported(n, f"negative padding in mode {mode!r} is not supported", "crop with a Slice")
         crop = [(max(-before, 0), max(-after, 0)) for before, after in pads]
         size = tuple(d - before - after for d, (before, after) in zip(shape, crop, strict=True))
         begin, step = tuple(before for before, _ in crop), (1,) * len(shape)
@@ -63,6 +65,8 @@ def import_pad(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     grown = tuple((max(before, 0), max(after, 0)) for before, after in pads)
     if not any(p for pair in grown for p in pair):
         return [x]
+    if mode != "constant":
+        return [ctx.emit(n, "mirror_pad", [x], {"pads": grown, "mode": mode})]
     return [ctx.emit(n, "pad", [x], {"pads": grown, "value": value})]
 
 

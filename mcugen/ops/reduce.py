@@ -1,55 +1,42 @@
-"""ReduceMax and ReduceSum: only imports, as a max pooling and as a mean times the number of its elements."""
+"""reduce_max and reduce_min: x -> its largest or smallest element over the attribute axes (sorted, neighbours up to
+axes of size 1), keepdims or not. Same quantization in and out; an order, so bytes compare as the real numbers do.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
-from mcugen.ops.functions import X
-from mcugen.ops.mean import import_reduce_mean
+import numpy as np
+
+from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ops.mean import import_onnx_reduction, import_tflite_reduction, infer_reduction
 from mcugen.ops.op import Op
-from mcugen.ops.unary import emit_unary
-
-if TYPE_CHECKING:
-    from mcugen.read.onnx_import import Importer, OnnxNode
 
 
-def _axes(ctx: Importer, n: OnnxNode) -> list[int]:
-    """The axes that go, in order; none with noop_with_empty_axes."""
-    rank = len(ctx.shape(n.inputs[0]))
-    given = ctx.ints(n, 1, "axes")
-    if not given:
-        return [] if n.attr("noop_with_empty_axes", 0) else list(range(rank))
-    return sorted({ctx.axis(n, a, rank) for a in given})
+class ReduceMax(Op):
+    name = "reduce_max"
+    onnx = {"ReduceMax": lambda ctx, n: import_onnx_reduction(ctx, n, "reduce_max")}
+    tflite = {"REDUCE_MAX": lambda ctx, n: import_tflite_reduction(ctx, n, "reduce_max")}
+    extreme: ClassVar[Callable[..., Array]] = staticmethod(np.max)
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        return (infer_reduction(node, inputs[0].shape),)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        return 0 not in node.attrs["axes"]
+
+    def same_quant(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (node.inputs[0], node.outputs[0])
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (np.asarray(self.extreme(xs[0], axis=node.attrs["axes"], keepdims=node.attrs["keepdims"])),)
+
+    reference = float_reference
 
 
-def import_reduce_max(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """The largest of some axes: a pooling window over all of them, brought together as rows of an image."""
-    x, axes = n.inputs[0], _axes(ctx, n)
-    shape = ctx.shape(x)
-    out = [1 if i in axes else d for i, d in enumerate(shape) if n.attr("keepdims", 1) or i not in axes]
-    if all(shape[a] == 1 for a in axes):
-        return [ctx.reshape(n, x, out)]
-    batch = [0] if 0 not in axes and shape[0] == 1 else []
-    kept = [i for i in range(len(shape)) if i not in axes and i not in batch]
-    rows = math.prod(shape[a] for a in axes)
-    turned = ctx.transpose(n, x, (*batch, *axes, *kept))
-    image = ctx.reshape(n, turned, (1, rows, 1, math.prod(shape[i] for i in kept)))
-    attrs = dict(kernel=(rows, 1), strides=(1, 1), dilations=(1, 1), pads=(0, 0, 0, 0))
-    return [ctx.reshape(n, ctx.emit(n, "max_pool2d", [image], attrs), out)]
-
-
-def import_reduce_sum(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """The mean times the number of elements."""
-    shape = ctx.shape(n.inputs[0])
-    count = math.prod(shape[a] for a in _axes(ctx, n))
-    (mean,) = import_reduce_mean(ctx, n)
-    return [emit_unary(ctx, n, mean, X if count == 1 else ("mul", X, float(count)))]
-
-
-class Reduce(Op):
-    """No node of a graph: the imports make max_pool2d, mean and unary nodes."""
-
-    name = "reduce"
-    onnx = {"ReduceMax": import_reduce_max, "ReduceSum": import_reduce_sum}
+class ReduceMin(ReduceMax):
+    name = "reduce_min"
+    onnx = {"ReduceMin": lambda ctx, n: import_onnx_reduction(ctx, n, "reduce_min")}
+    tflite = {"REDUCE_MIN": lambda ctx, n: import_tflite_reduction(ctx, n, "reduce_min")}
+    extreme = staticmethod(np.min)

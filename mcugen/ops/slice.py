@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ops.gather import split_neighbours
 from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def import_split(ctx: Importer, n: OnnxNode) -> Sequence[str]:
 
 
 def import_gather(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """Gather with constant indices in arithmetic progression: a slice and a reshape."""
+    """Gather with constant indices: in arithmetic progression a slice and a reshape."""
     x = n.inputs[0]
     if ctx.value(x) is not None:
         fix = "cut the model behind the look-up and do it in firmware"
@@ -98,9 +99,10 @@ def import_gather(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     places = [i % shape[axis] for i in indices]
     step = places[1] - places[0] if len(places) > 1 else 1
     if step == 0 or any(b - a != step for a, b in zip(places, places[1:], strict=False)):
-        fix = "use evenly spaced indices, or a Concat of slices"
-        ctx.unsupported(n, "indices that are not evenly spaced are not supported", fix)
-    y = _emit(ctx, n, x, {axis: (places[0], step, len(places))})
+        (chosen,) = split_neighbours({axis: places}, len(shape))
+        y = ctx.emit(n, "gather", [x], {"indices": chosen})
+    else:
+        y = _emit(ctx, n, x, {axis: (places[0], step, len(places))})
     return [ctx.reshape(n, y, (*shape[:axis], *ctx.shape(n.inputs[1]), *shape[axis + 1 :]))]
 
 

@@ -19,7 +19,22 @@ from mcugen.ops.conv2d import output_range, requantization
 Range = tuple[Array, Array]  # least and largest value of every channel, both int64 [C]
 
 # Larger inputs never give smaller outputs, wherever the input stands.
-MONOTONE = ("average_pool2d", "concat", "max_pool2d", "mean", "pad", "reshape", "slice", "transpose")
+MONOTONE = (
+    "average_pool2d",
+    "concat",
+    "gather",
+    "max_pool2d",
+    "mean",
+    "mirror_pad",
+    "pad",
+    "reduce_max",
+    "reduce_min",
+    "reshape",
+    "resize_bilinear",
+    "slice",
+    "sum",
+    "transpose",
+)
 TABLES = ("requantize", "unary")  # element-wise functions of one int8
 SUMS = ("conv2d", "depthwise_conv2d", "fully_connected")
 

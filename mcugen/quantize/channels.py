@@ -90,12 +90,14 @@ def _channelwise(node: Node, shape: tuple[int, ...]) -> bool:
     """Whether each channel of the output is made of that of the input, which has the given shape, alone."""
     attrs, last = node.attrs, len(shape) - 1
     match node.op:
-        case "average_pool2d" | "max_pool2d" | "requantize" | "unary":
+        case "average_pool2d" | "max_pool2d" | "requantize" | "resize_bilinear" | "unary":
             return True
-        case "mean":
+        case "mean" | "sum" | "reduce_max" | "reduce_min":
             return last not in attrs["axes"]
-        case "pad":
+        case "pad" | "mirror_pad":
             return tuple(attrs["pads"][last]) == (0, 0)
+        case "gather":
+            return attrs["indices"][last] is None
         case "slice":
             return (attrs["begin"][last], attrs["step"][last], attrs["size"][last]) == (0, 1, shape[last])
         case "transpose":

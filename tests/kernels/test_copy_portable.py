@@ -1,4 +1,4 @@
-"""copy_portable equals the reference for concat, slice, transpose and pad; what it merges and refuses."""
+"""copy_portable equals the reference for concat, slice, transpose, pad and mirror_pad; what it merges and refuses."""
 
 from __future__ import annotations
 
@@ -66,6 +66,25 @@ def test_pads() -> None:
             pads = tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (len(shape), 2)))
             graphs.append(graph_of("pad", [x_type(*shape)], {"pads": pads, "value": value}))
     check_kernel(graphs, kernel="copy_portable")
+
+
+def test_mirror_pads() -> None:
+    graphs = []
+    for mode in ("reflect", "symmetric", "edge"):
+        for shape, pads in (
+            ((1, 4, 5, 3), ((0, 0), (1, 2), (3, 1), (0, 0))),
+            ((1, 4, 5, 3), ((0, 0), (3, 3), (4, 4), (2, 2))),
+            ((1, 7), ((0, 0), (0, 6))),
+            ((2, 3, 2), ((1, 0), (0, 0), (0, 1))),
+        ):
+            graphs.append(graph_of("mirror_pad", [x_type(*shape)], {"pads": pads, "mode": mode}))
+    check_kernel(graphs, kernel="copy_portable")
+
+
+def test_mirror_pads_may_begin_where_their_input_lies() -> None:
+    graph = graph_of("mirror_pad", [x_type(1, 4, 6)], {"pads": ((0, 0), (2, 1), (0, 0)), "mode": "reflect"})
+    (access,) = KERNEL.access(graph.nodes[0], graph)
+    assert access is not None and access.distance(Direction.ASCENDING) == 12
 
 
 def test_concats() -> None:

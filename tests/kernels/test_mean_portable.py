@@ -1,4 +1,4 @@
-"""mean_portable equals the reference over axes and scales, far-apart ones too, and works in place."""
+"""mean_portable equals the references of mean and sum over axes and scales, far-apart ones too, and works in place."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from mcugen.ops import OPS
 
 
 def mean(
-    shape: tuple[int, ...], axes: tuple[int, ...], scales: tuple[float, float], zeros: tuple[int, int]
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+    scales: tuple[float, float],
+    zeros: tuple[int, int],
+    op: str = "mean",
 ) -> Graph:
     attrs = {"axes": axes, "keepdims": True}
     x = int8_type(shape, scales[0], zeros[0])
-    probe = one_node_graph("mean", [x], attrs, x)
-    (y,) = OPS["mean"].infer(probe.nodes[0], [x])
-    return one_node_graph("mean", [x], attrs, int8_type(y.shape, scales[1], zeros[1]))
+    probe = one_node_graph(op, [x], attrs, x)
+    (y,) = OPS[op].infer(probe.nodes[0], [x])
+    return one_node_graph(op, [x], attrs, int8_type(y.shape, scales[1], zeros[1]))
 
 
 CASES = [
@@ -33,13 +37,14 @@ CASES = [
 ]
 
 
-def test_random_means() -> None:
+@pytest.mark.parametrize("op", ["mean", "sum"])
+def test_random_means_and_sums(op: str) -> None:
     rng = np.random.default_rng(7)
     graphs = []
     for shape, axes in CASES:
         for scales in ((0.1, 0.1), (0.1, 0.013), (0.003, 0.5), (0.1, 1e-12), (1e-12, 1.0)):
             first, second = (int(v) for v in rng.integers(-128, 128, 2))
-            graphs.append(mean(shape, axes, scales, (first, second)))
+            graphs.append(mean(shape, axes, scales, (first, second), op))
     check_kernel(graphs, kernel="mean_portable")
 
 

@@ -1,0 +1,76 @@
+"""One-operator .tflite models for the import functions: our integer graph against TensorFlow Lite Micro."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from graphs import random_int8
+from tflm import TensorSpec, run_tflm
+
+from mcugen.check import check_graph
+from mcugen.execute import run
+from mcugen.ir import DType, Graph, Quant, Tensor, TensorType
+from mcugen.ops import TFLITE_IMPORTS
+from mcugen.read.tflite_import import TfliteImporter, TfliteNode
+
+
+def int8(shape: Sequence[int], scale: float = 0.1, zero_point: int = -9) -> TensorSpec:
+    """An int8 activation."""
+    return TensorSpec(tuple(shape), "int8", scale, zero_point)
+
+
+def ints(*values: Any) -> TensorSpec:
+    """A constant int32 vector, or the array that is given."""
+    data = np.asarray(values[0] if len(values) == 1 else values, np.int32)
+    return TensorSpec(data.shape, "int32", data=data)
+
+
+def _tensor(name: str, spec: TensorSpec) -> Tensor:
+    quant = None
+    if spec.scale is not None:
+        scales = tuple(float(s) for s in np.atleast_1d(np.asarray(spec.scale, np.float32)))
+        zeros = tuple(int(z) for z in np.broadcast_to(np.asarray(spec.zero_point), len(scales)))
+        quant = Quant(scales, zeros, spec.axis if len(scales) > 1 else None)
+    ttype = TensorType(tuple(spec.shape), DType(spec.dtype), quant)
+    data = None if spec.data is None else np.asarray(spec.data, ttype.dtype.numpy).reshape(spec.shape)
+    return Tensor(name, ttype, data, name)
+
+
+def import_case(
+    op: str, options: Mapping[str, Any], inputs: Sequence[TensorSpec | None], outputs: Sequence[TensorSpec]
+) -> Graph:
+    """What the import function of one operator makes, checked. Raises its OperatorFault."""
+    ctx = TfliteImporter()
+    names = tuple("" if spec is None else f"x{i}" for i, spec in enumerate(inputs))
+    results = tuple(f"y{i}" for i in range(len(outputs)))
+    for name, spec in zip((*names, *results), (*inputs, *outputs), strict=True):
+        if spec is not None:
+            ctx.tensors[name] = _tensor(name, spec)
+    made = TFLITE_IMPORTS[op](ctx, TfliteNode(op, 0, names, results, dict(options)))
+    fed = tuple(n for n, s in zip(names, inputs, strict=True) if s is not None and s.data is None)
+    return check_graph(Graph("case", fed, tuple(made), tuple(ctx.nodes), ctx.tensors), "import")
+
+
+def check_case(
+    op: str,
+    options: Mapping[str, Any],
+    inputs: Sequence[TensorSpec | None],
+    outputs: Sequence[TensorSpec],
+    seed: int = 20,
+) -> Graph:
+    """Import, run the integer references, compare every byte with TFLM; gives our graph."""
+    graph = import_case(op, options, inputs, outputs)
+    rng = np.random.default_rng(seed)
+    feeds = {name: random_int8(rng, graph.type(name).shape) for name in graph.inputs}
+    expected = run_tflm(op, options, inputs, outputs, list(feeds.values()))
+    values = run(graph, feeds)
+    for name, want in zip(graph.outputs, expected, strict=True):
+        assert values[name].dtype == want.dtype, name
+        np.testing.assert_array_equal(values[name], want)
+    return graph
+
+
+def operators(graph: Graph) -> list[str]:
+    return [node.op for node in graph.nodes]
