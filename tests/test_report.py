@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import zoo
 
@@ -92,8 +94,6 @@ def test_json_knows_no_infinity() -> None:
 
 def test_hostile_names_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Names in brackets are no markup for the terminal."""
-    import onnx
-
     model = onnx.load(zoo.small(tmp_path))
     model.graph.node[0].name = "[red]conv[/red][/]"
     onnx.save(model, tmp_path / "odd.onnx")
@@ -107,3 +107,33 @@ def test_the_table_of_operators_is_complete() -> None:
     assert rows["conv2d"]["onnx"] == ["Conv"] and "conv2d_portable" in rows["conv2d"]["kernels"]
     assert rows["reshape"]["note"] == "costs nothing"
     assert "Shape" in table["constant"] or "Gather" in table["constant"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 130, 200])
+def test_tables_of_layers_on_terminals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    model = onnx.load(zoo.every_kernel(tmp_path))
+    for node in model.graph.node:
+        node.name = f"a/long/way/of/scopes/and/{node.name}/" * 4
+    onnx.save(model, tmp_path / "long.onnx")
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    found = analysis.analyze(tmp_path / "long.onnx", "cortex-m4")
+    text.print_analysis(found)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("layer  "))
+    count = len(found["layers"])
+    table = lines[start : start + 1 + count]
+    assert [line.split()[0] for line in table[1:]] == [str(i) for i in range(count)]
+    assert max(len(line.rstrip()) for line in table) <= max(width, 90)
+    if width >= 80:
+        assert "depthwise_conv2d_portable" in table[2]
+    assert (" from" in table[0]) == (width >= 100)
+
+
+@pytest.mark.parametrize("most", [9, 10, 56])
+def test_short_names(most: int) -> None:
+    assert text._short("x" * most, most) == "x" * most
+    short = text._short("begin" + "-" * 200 + "end", most)
+    assert len(short) == most and short.startswith("beg") and short.endswith("end") and "..." in short

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, JustifyMethod
 from rich.table import Table
+from rich.text import Text
 
 from mcugen.boards import Board, format_size
 from mcugen.tools import ToolStatus
@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # lists and help need no compiler
     from mcugen.verify import Report
 
 console = Console(highlight=False, soft_wrap=True)
+_MISSING = "missing"
+_LEAST_LAST = 18  # characters of a last column that is shown at all
+_MOST_NAME = 56
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -31,35 +34,71 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """A table of which the last column wraps on a terminal."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(
-            column,
-            justify="right" if column in right else "left",
-            no_wrap=column != columns[-1],
-            min_width=len(column) if column == columns[-1] else None,
-            overflow="fold",
-        )
-    return table
+class _Rows:
+    """A table whose last column wraps on a terminal, or is shortened if it holds `names`. Columns in `optional`
+    give way, in that order, where the terminal is narrow: what is left out stands in the JSON."""
+
+    def __init__(
+        self, *columns: str, right: Sequence[str] = (), optional: Sequence[str] = (), names: bool = False
+    ) -> None:
+        self.columns = columns
+        self.names = names
+        self.right = right
+        self.optional = optional
+        self.rows: list[tuple[str, ...]] = []
+
+    def add_row(self, *cells: str) -> None:
+        """Cells are plain text."""
+        self.rows.append(cells)
+
+    def _widths(self) -> list[int]:
+        return [max(len(row[i]) for row in (self.columns, *self.rows)) for i in range(len(self.columns))]
+
+    def _fitting(self, width: int) -> list[int]:
+        """Which columns fit, the last one with at least _LEAST_LAST characters."""
+        widths = self._widths()
+        shown = list(range(len(self.columns)))
+        for name in self.optional:
+            needed = sum(widths[i] + 2 for i in shown[:-1]) + min(widths[shown[-1]], _LEAST_LAST)
+            if needed > width:
+                shown.remove(self.columns.index(name))
+        return shown
+
+    def _table(self, shown: Sequence[int], width: int) -> Table:
+        room = width - sum(self._widths()[i] + 2 for i in shown[:-1])
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for i in shown:
+            justify: JustifyMethod = "right" if self.columns[i] in self.right else "left"
+            table.add_column(self.columns[i], justify=justify, no_wrap=i != shown[-1], overflow="fold")
+        for row in self.rows:
+            cells = [row[i] for i in shown]
+            if self.names:
+                cells[-1] = _short(cells[-1], min(room, _MOST_NAME))
+            table.add_row(*map(Text, cells), style="bold red" if _MISSING in row else None)
+        return table
+
+    def show(self) -> None:
+        """On a terminal as wide as that; in a pipe one line a row, whole and without blanks at its end."""
+        if console.is_terminal:
+            terminal = Console(highlight=False)
+            shown = self._fitting(terminal.width)
+            # a terminal too narrow for anything wraps the lines: rather that than numbers cut short
+            terminal.width = max(terminal.width, sum(self._widths()[i] + 2 for i in shown[:-1]) + _LEAST_LAST)
+            terminal.print(self._table(shown, terminal.width))
+            return
+        wide = Console(highlight=False, width=10_000)
+        with wide.capture() as captured:
+            wide.print(self._table(range(len(self.columns)), wide.width))
+        for line in captured.get().splitlines():
+            print(line.rstrip())
 
 
-def _show(table: Table) -> None:
-    """On a terminal as wide as that; in a pipe one line a row, whole and without blanks at its end."""
-    if console.is_terminal:
-        Console(highlight=False).print(table)
-        return
-    wide = Console(highlight=False, width=10_000)
-    with wide.capture() as captured:
-        wide.print(table)
-    for line in captured.get().splitlines():
-        print(line.rstrip())
-
-
-def _short(name: str, most: int = 56) -> str:
+def _short(name: str, most: int) -> str:
     """A name that does not push a table off the screen; exporters write names of hundreds of characters."""
-    return name if len(name) <= most else f"{name[: most // 2]}...{name[-most // 2 + 3 :]}"
+    if len(name) <= most:
+        return name
+    head = (most - 3) // 2
+    return f"{name[:head]}...{name[len(name) - (most - 3 - head) :]}"
 
 
 def _ports(manifest: dict[str, Any]) -> None:
@@ -82,7 +121,16 @@ def _real(port: dict[str, Any]) -> str:
 
 def _layers(manifest: dict[str, Any]) -> None:
     numbers = ("MACs", "weights", "output", "at")
-    table = _table("layer", "operator", "kernel", *numbers, "from", right=("layer", *numbers))
+    table = _Rows(
+        "layer",
+        "operator",
+        "kernel",
+        *numbers,
+        "from",
+        right=("layer", *numbers),
+        optional=("from", "operator"),
+        names=True,
+    )
     for layer in manifest["layers"]:
         output = layer["output"]
         table.add_row(
@@ -93,9 +141,9 @@ def _layers(manifest: dict[str, Any]) -> None:
             f"{layer['weight_bytes']:,}",
             "x".join(str(d) for d in output["shape"]),
             f"{output['offset']:,}",
-            escape(_short(layer["origin"])),
+            layer["origin"],
         )
-    _show(table)
+    table.show()
 
 
 def _memory(manifest: dict[str, Any]) -> None:
@@ -170,7 +218,7 @@ def print_verify(report: Report) -> None:
     for note in report.notes:
         console.print(f"note: {note}", markup=False)
     numbers = ("compared", "different", "SQNR dB")
-    table = _table("layer", "operator", *numbers, "output", right=("layer", *numbers))
+    table = _Rows("layer", "operator", *numbers, "output", right=("layer", *numbers), names=True)
     for layer in report.layers:
         ratio_text = "-" if layer.sqnr is None else f"{layer.sqnr:.1f}"
         table.add_row(
@@ -179,9 +227,9 @@ def print_verify(report: Report) -> None:
             f"{layer.compared:,}",
             f"{layer.different:,}",
             ratio_text,
-            escape(_short(layer.name)),
+            layer.name,
         )
-    _show(table)
+    table.show()
     console.print(f"vectors {report.vectors:,}: {report.source}", markup=False)
     layer_bytes = sum(layer.compared for layer in report.layers)
     wrong = sum(layer.different for layer in report.layers)
@@ -213,7 +261,7 @@ def print_verify(report: Report) -> None:
 
 def print_boards(found: Sequence[Board]) -> None:
     """The list of `mcugen boards`; what a board's own words are, below it."""
-    table = _table("board", "core", "RAM", "flash", "emulated on", "what", right=("RAM", "flash"))
+    table = _Rows("board", "core", "RAM", "flash", "emulated on", "what", right=("RAM", "flash"))
     for board in found:
         ram, flash = board.total("ram"), board.total("flash")
         table.add_row(
@@ -222,9 +270,9 @@ def print_boards(found: Sequence[Board]) -> None:
             format_size(ram) if ram else "-",
             format_size(flash) if flash else "-",
             next(iter(board.machines), "-"),
-            escape(board.description),
+            board.description,
         )
-    _show(table)
+    table.show()
     console.print()
     for board in found:
         if board.note:
@@ -234,11 +282,11 @@ def print_boards(found: Sequence[Board]) -> None:
 
 def print_ops(table: dict[str, Any]) -> None:
     """The list of `mcugen ops`."""
-    rows = _table("operator", "kernels", "ONNX operators")
+    rows = _Rows("operator", "kernels", "ONNX operators")
     for row in table["operators"]:
         names = ", ".join(row["onnx"]) or "-"
         rows.add_row(row["operator"], ", ".join(row["kernels"]) or row["note"] or "folded away", names)
-    _show(rows)
+    rows.show()
     console.print()
     text = "In constant parts of a model also: " + ", ".join(table["constant"])
     Console(highlight=False, soft_wrap=not console.is_terminal).print(text, markup=False)
@@ -246,11 +294,10 @@ def print_ops(table: dict[str, Any]) -> None:
 
 def print_doctor(found: Sequence[ToolStatus]) -> None:
     """The list of `mcugen doctor`, and one line that gets all that is missing."""
-    table = _table("tool", "version", "needed for")
+    table = _Rows("tool", "version", "needed for")
     for status in found:
-        version = status.version or "[bold red]missing[/]"
-        table.add_row(status.name, version, status.needed_for)
-    _show(table)
+        table.add_row(status.name, status.version or _MISSING, status.needed_for)
+    table.show()
     missing = [status for status in found if not status.version]
     console.print()
     for status in missing:
