@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
-RATIO_LIMIT = 2.0**30  # of s_in * s_w / s_out: from 2^9 on, one more in the accumulator fills the whole range
+RATIO_LIMIT = 2.0**29  # of s_in * s_w / s_out: from 2^9 on, one more in the accumulator fills the whole range
 
 
 def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
