@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ from mcugen.bench.emulator import EmulationResult, run_firmware
 from mcugen.bench.firmware import Vectors, build_firmware
 from mcugen.boards import Board, load_board
 from mcugen.calibrate.data import InputSpec, load_data
-from mcugen.errors import Fault, McugenError, ToolError, UsageError, VerifyError
+from mcugen.errors import Fault, FitError, UsageError, VerifyError
 from mcugen.execute import run_samples
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array, DType, Graph
@@ -25,10 +23,9 @@ from mcugen.normalise import normalise
 from mcugen.progress import Progress, Samples, silent, stage
 from mcugen.read.onnx_import import import_onnx
 from mcugen.read.onnx_run import OnnxRunner
-from mcugen.render import user_shape
 from mcugen.score import Noise, class_numbers, share, top1
 from mcugen.simulate import HostLibrary, dequantize_port
-from mcugen.tools import require_tool
+from mcugen.trust import CHANGED, check_ports, edited_files, open_library
 
 RANDOM_VECTORS = 32
 EMULATED_VECTORS = 8
@@ -82,7 +79,7 @@ class Report:
         if self.ok:
             return
         faults = []
-        changed = [note for note in self.notes if note.endswith(_CHANGED)]
+        changed = [note for note in self.notes if note.endswith(CHANGED)]
         fix = (
             "build the library again"
             if changed
@@ -133,7 +130,6 @@ class _Totals:
     floats: list[Array] = field(default_factory=list)
 
 
-_CHANGED = "since it was generated"
 _QUANTIZED_AT_ONCE = 64  # samples: the temporary float arrays are several times as large
 
 
@@ -165,55 +161,6 @@ def _samples(library: HostLibrary, data: Any) -> _Samples:
     ]
     ints = [np.concatenate(parts) for parts in zip(*few, strict=True)]
     return _Samples(ints, reals, loaded.labels, loaded.description, list(loaded.notes))
-
-
-def _edited(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """Notes about files that are not as the compiler wrote them. Raises VerifyError if one is missing, or if it is
-    the graph: nothing can be proved then."""
-    notes, faults, graph = [], [], f"{manifest['name']}.graph.npz"
-    fix = "build the library again"
-    for entry in manifest["files"]:
-        path = folder / entry["path"]
-        if not path.is_file():
-            faults.append(Fault(entry["path"], "is missing", fix))
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
-            notes.append(f"{entry['path']} was changed {_CHANGED}")
-            if entry["path"] == graph:
-                why = f"was changed {_CHANGED}: the reference cannot be recomputed from it"
-                faults.append(Fault(graph, why, fix))
-    if faults:
-        raise VerifyError(f"{folder.name}: the library is not as it was generated", faults)
-    return notes
-
-
-def _open(folder: Path, manifest: Mapping[str, Any], notes: Sequence[str]) -> HostLibrary:
-    """The host twin. Raises VerifyError if sources were edited and no longer compile."""
-    require_tool((os.environ.get("CC") or "cc").split()[0])
-    try:
-        return HostLibrary(folder)
-    except (ToolError, OSError) as error:
-        if not notes:
-            raise
-        why = error.faults[0].why if isinstance(error, McugenError) and error.faults else str(error)
-        faults = [Fault(manifest["name"], f"{'; '.join(notes)}: {why}", "build the library again")]
-        raise VerifyError(f"{folder.name}: the edited C cannot be compiled", faults) from None
-
-
-def _check_ports(library: HostLibrary, graph: Graph) -> None:
-    """Raises VerifyError unless the manifest speaks of this graph."""
-    for kind, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-        shapes = [user_shape(graph.type(name).shape) for name in names]
-        if shapes != [port["shape"] for port in library.manifest[kind]]:
-            _contradiction(library, kind)
-    for entry in library.layers:
-        tensor = graph.tensors.get(entry["output"]["tensor"])
-        if tensor is None or tensor.type.bytes != entry["output"]["bytes"]:
-            _contradiction(library, f"layer {entry['index']}")
-
-
-def _contradiction(library: HostLibrary, what: str) -> None:
-    fault = Fault(what, "the manifest and the graph do not belong together", "build the library again")
-    raise VerifyError(f"{library.folder.name}: the library is not as it was generated", [fault])
 
 
 def _float_model(manifest: Mapping[str, Any], model: Path) -> tuple[Graph, OnnxRunner]:
@@ -325,11 +272,24 @@ def _target(manifest: Mapping[str, Any], wanted: str | None) -> Board:
 def emulate(
     library: HostLibrary, graph: Graph, board: Board, ints: list[Array], *, layers: bool = False
 ) -> EmulationResult:
-    """Run the first vectors as firmware on the board's emulated machine, every layer compared.
+    """Run the first vectors as firmware on the board's emulated machine, every layer compared; as many of
+    EMULATED_VECTORS as the machine has room for, beside the library.
 
     Raises ToolError, FitError, UsageError as the firmware's build and run do.
     """
-    few = [a[:EMULATED_VECTORS] for a in ints]
+    count = min(EMULATED_VECTORS, len(ints[0]))
+    while True:
+        try:
+            return _emulate(library, graph, board, [a[:count] for a in ints], layers)
+        except FitError:
+            if count == 1:
+                raise
+            count //= 2
+
+
+def _emulate(
+    library: HostLibrary, graph: Graph, board: Board, few: list[Array], layers: bool
+) -> EmulationResult:
     chunks = list(run_samples(graph, dict(zip(graph.inputs, few, strict=True))))
     values = {n: np.concatenate([c[n] for c in chunks]) for n in chunks[0]}
     expected = [values[n] for n in graph.outputs]
@@ -361,11 +321,11 @@ def verify(
         )
     manifest = load_manifest(Path(folder))
     target = _target(manifest, str(board) if board is not None else None) if on_board else None
-    edited = _edited(Path(folder), manifest)
+    edited = edited_files(Path(folder), manifest)
     with stage(progress, "compiling for this computer"):
-        library = _open(Path(folder), manifest, edited)
+        library = open_library(Path(folder), manifest, edited)
     graph = load_graph(library.folder / f"{manifest['name']}.graph.npz")
-    _check_ports(library, graph)
+    check_ports(library, graph)
     samples = _samples(library, data)
     floats = _float_model(manifest, Path(model)) if model is not None else None
     totals = _compare(library, graph, samples, floats, progress)
@@ -397,5 +357,5 @@ def verify(
         (*edited, *samples.notes, *notes),
         float_report,
         emulation,
-        min(EMULATED_VECTORS, len(samples)) if emulation else 0,
+        len(emulation.instructions) if emulation else 0,
     )

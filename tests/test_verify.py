@@ -11,8 +11,9 @@ import pytest
 import zoo
 
 from mcugen import build
+from mcugen.bench.firmware import build_firmware
 from mcugen.boards import load_board, load_machine
-from mcugen.errors import UsageError, VerifyError
+from mcugen.errors import FitError, UsageError, VerifyError
 from mcugen.execute import outputs
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array
@@ -187,6 +188,27 @@ def test_chunks_make_no_difference(folder: Path, x: Array, monkeypatch: pytest.M
 
 
 # --- boards ---
+
+
+def test_as_many_vectors_as_the_machine_holds(
+    folder: Path, x: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_emulator("cortex-m4")
+    whole, tried = build_firmware, []
+
+    def small(library: Path, board: Any, vectors: Any, out: Path) -> Any:
+        tried.append(len(vectors))
+        if len(vectors) > most:
+            raise FitError("no room")
+        return whole(library, board, vectors, out)
+
+    monkeypatch.setattr("mcugen.verify.build_firmware", small)
+    most = 3
+    report = verify(folder / "out/small", data=x, on_board=True)
+    assert report.ok and report.emulated_vectors == 2 and tried == [8, 4, 2]
+    most = 0
+    with pytest.raises(FitError):
+        verify(folder / "out/small", data=x[:1], on_board=True)
 
 
 @pytest.fixture
