@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mcugen.errors import Fault, ModelError, UnsupportedError, UsageError
 from mcugen.ir import DType, Quant, Tensor, TensorType
-from mcugen.read.tflite_file import TfliteFile, TfliteSignature, TfliteSubgraph, TfliteTensor
+from mcugen.read.tflite_file import TfliteFile, TfliteSignature, TfliteSubgraph, TfliteTensor, shown
 from mcugen.read.tflite_fold import FOLDABLE
 
 _DTYPES = {**{d.value: d for d in DType}, "int4": DType.INT8}
 _CALLS = ("subgraph", *(f"{part}_subgraph_index" for part in ("init", "then", "else", "cond", "body")))
+SHARING = 4  # elements of all constants, in bytes of the file
 _FULL_INT8 = "convert with full integer quantization to int8 (supported_ops = [TFLITE_BUILTINS_INT8])"
 
 
@@ -127,21 +128,19 @@ class _Reader:
         self._fold_border()
         self._drop_dead()
         constant = self._constants()
-        used = {
-            name for op in self.operators for name in (*op.inputs, *op.outputs, *op.intermediates) if name
-        }
+        used = {name for op in self.operators for name in (*op.inputs, *op.outputs) if name}
         used.update(self.inputs, self.outputs)
-        tensors = {name: self._tensor(self.by_name[name], name in constant) for name in used}
-        active = [n for n in used if n not in constant and not self.by_name[n].is_variable]
+        inner = {name for op in self.operators for name in op.intermediates if name} - used
+        fixed = constant | inner | {name for name in used if self.by_name[name].is_variable}
+        tensors = {name: self._tensor(self.by_name[name], name in fixed) for name in sorted(used | inner)}
+        active = used - fixed
         quantized = self._kind(active)
-        head = self.file.path.name
+        self._check_size(t for t in tensors.values() if t is not None and t.data is not None)
+        head, faults = self.file.path.name, self.invalid + self.unsupported
         if self.invalid:
-            raise ModelError(
-                f"{head}: {len(self.invalid)} faults in the model", self.invalid + self.unsupported
-            )
+            raise ModelError(f"{head}: {len(faults)} faults in the model", shown(faults))
         if self.unsupported:
-            count = len(self.unsupported)
-            raise UnsupportedError(f"{head}: {count} things cannot be compiled", self.unsupported)
+            raise UnsupportedError(f"{head}: {len(faults)} things cannot be compiled", shown(faults))
         return Entry(
             tuple(self.inputs),
             tuple(self.outputs),
@@ -153,6 +152,12 @@ class _Reader:
             quantized,
             tuple(self.notes),
         )
+
+    def _check_size(self, constants: Iterable[Tensor]) -> None:
+        """Tensors may share their bytes in the file, but not so often that our copies fill the memory."""
+        if sum(t.type.elements for t in constants) > SHARING * self.file.bytes + (1 << 20):
+            why = "the constants that share their bytes are too many"
+            self.invalid.append(Fault("graph", why, "convert the model again"))
 
     def _drop_dead(self) -> None:
         """Keep what an output depends on, and operators without outputs, which change variables."""
@@ -179,8 +184,13 @@ class _Reader:
 
     def _fold_border(self) -> None:
         """Drop QUANTIZE behind a float input and DEQUANTIZE in front of a float output of int8 models."""
+        readers_of: dict[str, list[EntryOperator]] = {}
+        makers = {name: op for op in self.operators for name in op.outputs}
+        for op in self.operators:
+            for name in {*op.inputs}:
+                readers_of.setdefault(name, []).append(op)
         for name in self.inputs:
-            readers = [op for op in self.operators if name in op.inputs]
+            readers = readers_of.get(name, [])
             targets = [self.by_name[op.outputs[0]] for op in readers if op.code == "QUANTIZE" and op.outputs]
             same = {(t.dtype, t.scale, t.zero_point) for t in targets}
             fits = readers and len(targets) == len(readers) and len(same) == 1 and name not in self.outputs
@@ -194,13 +204,13 @@ class _Reader:
             self.operators = [op for op in self.operators if op not in readers]
             self._note_border(f"input {name!r}", target)
         for i, name in enumerate(self.outputs):
-            maker = next((op for op in self.operators if name in op.outputs), None)
+            maker = makers.get(name)
             if maker is None or maker.code != "DEQUANTIZE" or not maker.inputs:
                 continue
             source = self.by_name[self.aliases.get(maker.inputs[0], maker.inputs[0])]
             if source.dtype != "int8" or source.data is not None or source.name in self.outputs:
                 continue
-            if any(name in op.inputs for op in self.operators):
+            if name in readers_of:
                 continue
             self.outputs[i] = maker.inputs[0]
             self.operators = [op for op in self.operators if op is not maker]
@@ -234,7 +244,7 @@ class _Reader:
                 constant.update(op.outputs)
         return constant - set(self.inputs)
 
-    def _tensor(self, tensor: TfliteTensor, constant: bool) -> Tensor | None:
+    def _tensor(self, tensor: TfliteTensor, fixed: bool) -> Tensor | None:
         """Our tensor; None for one that has no type of ours."""
         where = f"tensor {tensor.name!r}"
         if tensor.sparse:
@@ -246,18 +256,18 @@ class _Reader:
                 fix = "convert a model of float32 or int8 tensors"
                 self.unsupported.append(Fault(where, f"holds {tensor.dtype} elements", fix))
             return None
-        if not constant and 0 in tensor.shape:
+        if not fixed and 0 in tensor.shape:
             fix = "convert without empty tensors"
             self.unsupported.append(Fault(where, f"is empty: {list(tensor.shape)}", fix))
         quant = None
         if tensor.scale:
             axis = tensor.axis if len(tensor.scale) > 1 else None
             quant = Quant(tensor.scale, tensor.zero_point, axis)
-        if not constant and dtype == DType.INT8 and (quant is None or quant.axis is not None):
+        if not fixed and dtype == DType.INT8 and (quant is None or quant.axis is not None):
             self.invalid.append(Fault(where, "is int8, but has not one scale", _FULL_INT8))
         return Tensor(tensor.name, TensorType(tensor.shape, dtype, quant), tensor.data, tensor.name)
 
-    def _kind(self, active: Sequence[str]) -> bool:
+    def _kind(self, active: Iterable[str]) -> bool:
         """Whether the activations are int8; other types, and both in one model, are not supported."""
         by_type: dict[str, list[str]] = {}
         for name in sorted(active):
@@ -267,6 +277,12 @@ class _Reader:
             if names:
                 where = f"{len(names)} activations ({', '.join(map(repr, names[:3]))}{', ...' if names[3:] else ''})"
                 self.unsupported.append(Fault(where, f"are {dtype}, which is not supported yet", _FULL_INT8))
+        indices = {name for op in self.operators if op.code in ("ARG_MAX", "ARG_MIN") for name in op.outputs}
+        for dtype in ("int32", "int64", "bool"):
+            names = [name for name in by_type.get(dtype, []) if name not in indices]
+            if names:
+                where, fix = f"tensor {names[0]!r}", "cut the model there and compute it in firmware"
+                self.unsupported.append(Fault(where, f"is {dtype} and computed at run time", fix))
         floats, integers = set(by_type.get("float32", ())), set(by_type.get("int8", ()))
         if floats and integers:
             self.unsupported += [

@@ -17,9 +17,10 @@ from mcugen.errors import Fault, ModelError, UsageError
 from mcugen.ir import Array
 from mcugen.read.tflite_schema import BUILTIN_OPTIONS, ENUMS, FIELDS, OPTIONS, Damaged, verify
 
-MAX_FILE = 1 << 30  # bytes
+MAX_FILE = 1 << 28  # bytes: far beyond any microcontroller
 ELEMENT_LIMIT = 1 << 28  # elements of one tensor: far beyond any microcontroller, below any memory trouble
 MAX_RANK = 8
+MAX_INTERFACE = 256  # inputs or outputs
 SHOWN = 50  # faults of one file
 
 _CONVERT_AGAIN = "the file is damaged or its converter is faulty: convert the model again"
@@ -98,6 +99,7 @@ class TfliteSignature:
 class TfliteFile:
     path: Path
     sha256: str
+    bytes: int
     description: str
     subgraphs: tuple[TfliteSubgraph, ...]
     signatures: tuple[TfliteSignature, ...]
@@ -129,6 +131,12 @@ def parse_tflite(data: bytes, path: Path) -> TfliteFile:
             f"{path.name} is not a valid .tflite file", [Fault("flatbuffer", str(error), _CONVERT_AGAIN)]
         ) from None
     return _Parser(data, path).parse()
+
+
+def shown(faults: Sequence[Fault]) -> list[Fault]:
+    """The first faults, and how many there are besides."""
+    rest = len(faults) - SHOWN
+    return [*faults[:SHOWN], Fault("", f"and {rest} more")] if rest > 0 else list(faults)
 
 
 def _text(value: bytes | None) -> str:
@@ -190,7 +198,7 @@ class _Parser:
         self.faults: list[Fault] = []
         self.notes: list[str] = []
         self.raw: list[Array | None] = []
-        self.decoded: dict[tuple[int, str, tuple[int, ...]], Array | None] = {}
+        self.unpacked: dict[tuple[int, str], Array] = {}
 
     def fault(self, where: str, why: str) -> None:
         self.faults.append(Fault(where, why, _CONVERT_AGAIN))
@@ -210,12 +218,12 @@ class _Parser:
             self._signature(model.SignatureDefs(i), subgraphs) for i in range(model.SignatureDefsLength())
         )
         if self.faults:
-            count = len(self.faults)
-            more = [Fault("", f"and {count - SHOWN} more")] if count > SHOWN else []
-            raise ModelError(f"{self.path.name}: {count} faults in the model", [*self.faults[:SHOWN], *more])
+            raise ModelError(f"{self.path.name}: {len(self.faults)} faults in the model", shown(self.faults))
         digest = hashlib.sha256(self.data).hexdigest()
         description = _text(model.Description())
-        return TfliteFile(self.path, digest, description, subgraphs, signatures, tuple(self.notes))
+        return TfliteFile(
+            self.path, digest, len(self.data), description, subgraphs, signatures, tuple(self.notes)
+        )
 
     def _buffer(self, index: int) -> Array | None:
         """A buffer's bytes: in the flatbuffer, or behind it (files beyond 2 GB); None for the empty one."""
@@ -248,6 +256,8 @@ class _Parser:
         )
         for what, indices in (("inputs", inputs), ("outputs", outputs)):
             self._check_indices(f"{where}graph", what, indices, len(tensors), 0)
+            if len(indices) > MAX_INTERFACE:
+                self.fault(f"{where}graph", f"has {len(indices)} {what}")
         for i, op in enumerate(operators):
             name = f"{where}tflite:{op.code} #{i}"
             self._check_indices(name, "inputs", op.inputs, len(tensors), -1)
@@ -341,28 +351,22 @@ class _Parser:
         )
 
     def _data(self, where: str, buffer: int, dtype: str, shape: tuple[int, ...]) -> Array | None:
-        """A constant's elements: a view of the file, or the one unpacked copy."""
+        """A constant's elements: a view of the file, or of the one unpacked copy."""
         raw = self.raw[buffer]
         if raw is None or dtype not in _NUMPY:
             return None
-        key = (buffer, dtype, shape)
-        if key not in self.decoded:
-            self.decoded[key] = self._decode(where, raw, dtype, shape)
-        return self.decoded[key]
-
-    def _decode(self, where: str, raw: Array, dtype: str, shape: tuple[int, ...]) -> Array | None:
         count, kind = math.prod(shape), np.dtype(_NUMPY[dtype])
         needed = (count + 1) // 2 if dtype == "int4" else count * kind.itemsize
         if raw.size != needed:
             self.fault(where, f"holds {raw.size} bytes; {dtype}{list(shape)} takes {needed}")
             return None
-        if dtype == "int4":  # the low half comes first
-            halves = np.stack([raw << 4, raw & 0xF0], axis=-1).view(np.int8) >> 4
-            return np.asarray(halves.reshape(-1)[:count].reshape(shape))
-        if dtype == "bool":
-            return np.asarray(raw != 0).reshape(shape)
-        view = np.frombuffer(raw, kind.newbyteorder("<")).reshape(shape)
-        return view.astype(kind, copy=False)
+        if dtype not in ("int4", "bool"):
+            view = np.frombuffer(raw, kind.newbyteorder("<")).reshape(shape)
+            return view.astype(kind, copy=False)
+        if (buffer, dtype) not in self.unpacked:
+            halves = np.stack([raw << 4, raw & 0xF0], axis=-1).view(np.int8) >> 4  # the low half comes first
+            self.unpacked[buffer, dtype] = halves.reshape(-1) if dtype == "int4" else raw != 0
+        return self.unpacked[buffer, dtype][:count].reshape(shape)
 
     def _quantization(
         self, where: str, quantization: Any, dtype: str, shape: tuple[int, ...]

@@ -15,8 +15,9 @@ from mcugen.errors import Fault, ModelError, UnsupportedError
 from mcugen.ir import Array, DType, Graph, Node, Tensor, TensorType
 from mcugen.ops import OPS, TFLITE_IMPORTS
 from mcugen.read.tflite_entry import Entry, choose_entry
-from mcugen.read.tflite_file import TfliteFile, load_tflite
-from mcugen.read.tflite_fold import FOLDABLE, dequantized, fold
+from mcugen.read.tflite_file import ELEMENT_LIMIT, TfliteFile, load_tflite, shown
+from mcugen.read.tflite_fold import FOLD_LIMIT, FOLDABLE, dequantized, fold
+from mcugen.read.tflite_schema import arity_fault
 from mcugen.rewrite import live
 
 CLAMPS = {
@@ -73,6 +74,8 @@ class TfliteImporter:
     names: dict[str, str] = field(default_factory=dict)  # name in the file -> tensor that stands for it
     variables: frozenset[str] = frozenset()  # tensors that keep their values between runs
     signatures: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # shapes with -1 where unknown
+    finite: dict[str, bool] = field(default_factory=dict)  # whether a constant has neither NaN nor infinity
+    folded: int = 0  # elements of all folded constants
 
     # --- what a room asks ---
 
@@ -101,7 +104,10 @@ class TfliteImporter:
             self.unsupported(
                 n, f"{what}: computed by the model, not constant", "convert with constant values"
             )
-        if data.dtype.kind == "f" and not np.isfinite(data).all():
+        name = n.inputs[index]
+        if data.dtype.kind == "f" and name not in self.finite:
+            self.finite[name] = bool(np.isfinite(data).all())
+        if not self.finite.get(name, True):
             self.invalid(n, f"{what}: NaN or infinity")
         return data
 
@@ -220,7 +226,7 @@ class TfliteImporter:
         node = Node(outputs[0], op, names, outputs, dict(attrs or {}), n.origin)
         try:
             types = OPS[op].infer(node, [self.tensors[i].type for i in names])
-        except ValueError as error:
+        except (ValueError, IndexError) as error:  # IndexError: a tensor with fewer axes than it needs
             self.invalid(n, str(error))
         for name, ttype in zip(outputs, types, strict=True):
             self._declare(n, name, ttype.shape)
@@ -239,7 +245,7 @@ class TfliteImporter:
         fits = len(open_shape) == len(shape) and all(
             a in (-1, b) for a, b in zip(open_shape, shape, strict=True)
         )
-        if not fits:
+        if not fits or math.prod(shape) > ELEMENT_LIMIT:
             self.invalid(
                 n, f"output {name!r} is declared {list(tensor.shape)}, but computed as {list(shape)}"
             )
@@ -296,9 +302,12 @@ def _dequantize(ctx: TfliteImporter, tensor: Tensor) -> str:
 
 def _import_operator(ctx: TfliteImporter, n: TfliteNode) -> None:
     """Fold an operator whose inputs are constants, or let its room import it."""
+    fault = arity_fault(n.op_type, [bool(i) for i in n.inputs], len(n.outputs))
+    if fault:
+        ctx.invalid(n, fault)
     shapes_only = n.op_type in ("SHAPE", "RANK")
     known = all(not i or (i in ctx.tensors and ctx.value(i) is not None) for i in n.inputs)
-    if n.op_type in FOLDABLE and n.outputs and (shapes_only or (known and any(n.inputs))):
+    if n.op_type in FOLDABLE and (shapes_only or (known and any(n.inputs))):
         inputs = [ctx.tensors[ctx.resolve(i)] for i in n.inputs if i]
         ttype = ctx.tensors[n.outputs[0]].type
         try:
@@ -307,6 +316,9 @@ def _import_operator(ctx: TfliteImporter, n: TfliteNode) -> None:
             ctx.invalid(n, str(error))
         if data.dtype != ttype.dtype.numpy:
             ctx.invalid(n, f"output {n.outputs[0]!r} is declared {ttype.dtype}, but computed as {data.dtype}")
+        ctx.folded += data.size
+        if ctx.folded > FOLD_LIMIT:
+            ctx.invalid(n, f"computes constants of more than {FOLD_LIMIT:,} elements")
         made = Tensor(n.outputs[0], replace(ttype, shape=data.shape), data, n.outputs[0])
         ctx.tensors[n.outputs[0]] = made
         return
@@ -351,7 +363,9 @@ def _walk(ctx: TfliteImporter, nodes: Sequence[TfliteNode], custom: frozenset[in
         broken.update(n.outputs)
     if faults:
         kind = ModelError if any_invalid else UnsupportedError
-        raise kind(f"{len(faults)} operators cannot be {'imported' if any_invalid else 'compiled'}", faults)
+        raise kind(
+            f"{len(faults)} operators cannot be {'imported' if any_invalid else 'compiled'}", shown(faults)
+        )
 
 
 def _name_outputs(ctx: TfliteImporter, outputs: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ are those of schema.fbs (TensorFlow Lite, schema version 3), as in the package's
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 import tflite
@@ -159,12 +160,41 @@ OPTIONS: Final = {
 }
 """The options table of each operator that has one with fields that we know."""
 
+_INPUTS = {
+    "ADD": 2, "ARG_MAX": 2, "ARG_MIN": 2, "ASSIGN_VARIABLE": 2, "BATCH_MATMUL": 2, "BATCH_TO_SPACE_ND": 3,
+    "BROADCAST_ARGS": 2, "BROADCAST_TO": 2, "CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "DIV": 2, "EQUAL": 2,
+    "EXPAND_DIMS": 2, "FILL": 2, "FLOOR_DIV": 2, "FLOOR_MOD": 2, "FULLY_CONNECTED": 2, "GATHER": 2,
+    "GREATER": 2, "GREATER_EQUAL": 2, "LESS": 2, "LESS_EQUAL": 2, "MAXIMUM": 2, "MEAN": 2, "MINIMUM": 2,
+    "MIRROR_PAD": 2, "MUL": 2, "NOT_EQUAL": 2, "PAD": 2, "PADV2": 3, "POW": 2, "PRELU": 2, "RANGE": 3,
+    "REDUCE_ALL": 2, "REDUCE_ANY": 2, "REDUCE_MAX": 2, "REDUCE_MIN": 2, "REDUCE_PROD": 2,
+    "RESIZE_BILINEAR": 2, "RESIZE_NEAREST_NEIGHBOR": 2, "REVERSE_V2": 2, "SELECT": 3, "SELECT_V2": 3,
+    "SLICE": 3, "SPACE_TO_BATCH_ND": 3, "SPLIT": 2, "SPLIT_V": 3, "SQUARED_DIFFERENCE": 2,
+    "STRIDED_SLICE": 4, "SUB": 2, "SUM": 2, "SVDF": 5, "TILE": 2, "TRANSPOSE": 2, "TRANSPOSE_CONV": 3,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": 20, "VAR_HANDLE": 0, "CALL_ONCE": 0,
+}  # fmt: skip
+_OMITTED = {"SVDF": (3,), "UNIDIRECTIONAL_SEQUENCE_LSTM": tuple(range(1, 18))}
+_MANY_OUTPUTS = ("SPLIT", "SPLIT_V", "UNPACK", "TOPK_V2", "UNIQUE", "IF", "WHILE", "CALL")
+_NO_OUTPUT = ("ASSIGN_VARIABLE", "CALL_ONCE")
+
+
+def arity_fault(code: str, present: Sequence[bool], outputs: int) -> str:
+    """What is wrong with the number of an operator's inputs (which are there) and outputs; "" if nothing is."""
+    needed, omitted = _INPUTS.get(code, 1), _OMITTED.get(code, ())
+    missing = [i for i in range(needed) if not (i < len(present) and (present[i] or i in omitted))]
+    if missing:
+        return f"input {missing[0]} is missing"
+    if code in _MANY_OUTPUTS:
+        return "" if outputs else "it has no outputs"
+    wanted = 0 if code in _NO_OUTPUT else 1
+    return "" if outputs == wanted else f"it has {outputs} outputs instead of {wanted}"
+
+
 BUILTIN_OPTIONS: Final = {
     number: name for name, number in vars(tflite.BuiltinOptions).items() if isinstance(number, int)
 }
 
-MAX_TABLES: Final = 1 << 17  # tables on all ways from the root: what the parser will read
-MAX_READS: Final = 4  # bytes of vectors on all ways from the root, in file sizes; buffers' data not counted
+MAX_TABLES: Final = 1 << 16  # tables on all ways from the root: what the parser will read
+MAX_VECTORS: Final = 1 << 24  # bytes of vectors and strings on all ways from the root, without buffers' data
 
 
 class Damaged(Exception):
@@ -204,8 +234,8 @@ class _Verifier:
             raise Damaged(f"{what} at byte {position} has {length} elements and ends outside of the file")
         if counted:
             self.read += length * size
-            if self.read > MAX_READS * len(self.data):
-                raise Damaged("its vectors overlap without end")
+            if self.read > MAX_VECTORS:
+                raise Damaged(f"its vectors hold more than {MAX_VECTORS} bytes")
         return length
 
     def table(self, position: int, name: str) -> None:
