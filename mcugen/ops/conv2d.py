@@ -15,6 +15,7 @@ import numpy as np
 from mcugen.fixed import INT32_MAX, activation_range, mbqm, quantize_multiplier
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops.op import Op, clamp_array, clamp_of, quantize_weights, window_extent
+from mcugen.ops.space_to_batch import holds_phases
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -92,7 +93,10 @@ def import_tflite_conv(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     """TFLite CONV_2D [x, weights OHWI, bias] and DEPTHWISE_CONV_2D [x, weights 1HWC, bias]."""
     depthwise = n.op_type == "DEPTHWISE_CONV_2D"
     w, b = tflite_weights(ctx, n, 3 if depthwise else 0)
-    height, width, channels = ctx.image(n, n.inputs[0])
+    if holds_phases(ctx, n.inputs[0]) and len(ctx.shape(n.inputs[0])) == 4:  # BATCH_TO_SPACE_ND makes sense of it
+        _, height, width, channels = ctx.shape(n.inputs[0])
+    else:
+        height, width, channels = ctx.image(n, n.inputs[0])
     kernel = ctx.shape(w)
     if len(kernel) != 4 or 0 in kernel:
         ctx.invalid(n, f"weights of the shape {list(kernel)}")

@@ -38,18 +38,35 @@ def _tensor(name: str, spec: TensorSpec) -> Tensor:
     return Tensor(name, ttype, data, name)
 
 
+def add_operator(
+    ctx: TfliteImporter,
+    op: str,
+    options: Mapping[str, Any],
+    inputs: Sequence[TensorSpec | None],
+    outputs: Sequence[TensorSpec],
+    index: int = 0,
+    known: Mapping[int, str] | None = None,
+) -> Sequence[str]:
+    """Let an import function add to a graph: tensors x0, x1, ..., y0, ... with a prefix from the second operator on.
+    `known`: inputs that exist already. Raises its OperatorFault."""
+    prefix = f"{index}/" if index else ""
+    names = tuple("" if s is None else (known or {}).get(i, f"{prefix}x{i}") for i, s in enumerate(inputs))
+    results = tuple(f"{prefix}y{i}" for i in range(len(outputs)))
+    for name, spec in zip((*names, *results), (*inputs, *outputs), strict=True):
+        if spec is not None and name not in ctx.tensors:
+            ctx.tensors[name] = _tensor(name, spec)
+    made = TFLITE_IMPORTS[op](ctx, TfliteNode(op, index, names, results, dict(options)))
+    ctx.names.update({out: name for out, name in zip(results, made, strict=True) if out != name})
+    return made
+
+
 def import_case(
     op: str, options: Mapping[str, Any], inputs: Sequence[TensorSpec | None], outputs: Sequence[TensorSpec]
 ) -> Graph:
     """What the import function of one operator makes, checked. Raises its OperatorFault."""
     ctx = TfliteImporter()
-    names = tuple("" if spec is None else f"x{i}" for i, spec in enumerate(inputs))
-    results = tuple(f"y{i}" for i in range(len(outputs)))
-    for name, spec in zip((*names, *results), (*inputs, *outputs), strict=True):
-        if spec is not None:
-            ctx.tensors[name] = _tensor(name, spec)
-    made = TFLITE_IMPORTS[op](ctx, TfliteNode(op, 0, names, results, dict(options)))
-    fed = tuple(n for n, s in zip(names, inputs, strict=True) if s is not None and s.data is None)
+    made = add_operator(ctx, op, options, inputs, outputs)
+    fed = tuple(f"x{i}" for i, s in enumerate(inputs) if s is not None and s.data is None)
     return check_graph(Graph("case", fed, tuple(made), tuple(ctx.nodes), ctx.tensors), "import")
 
 
