@@ -66,6 +66,12 @@ def mbqm(x: ArrayLike, q: ArrayLike, s: ArrayLike) -> Ints:
     return rdbpot(srdhm(shifted, q), np.maximum(-s, 0))
 
 
+def saturating_mbqm(x: ArrayLike, q: ArrayLike, s: ArrayLike) -> Ints:
+    """mbqm of an output's accumulator, s <= 30: a left shift saturates at int32, where TFLM's is undefined."""
+    limit = INT32_MAX >> np.maximum(np.asarray(s, np.int64), 0)
+    return mbqm(np.clip(np.asarray(x, np.int64), -limit - 1, limit), q, s)
+
+
 def mbqm64(x: ArrayLike, q: ArrayLike, s: ArrayLike) -> Ints:
     """Multiply |x| < 2^47 (64-bit accumulators of int16 layers) by q / 2^31 * 2^s, rounding once, half up.
 

@@ -7,8 +7,8 @@ import numpy as np
 from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.fixed import softmax_params
-from mcugen.ir import Graph, Node
-from mcugen.kernels.kernel import Call, Kernel, Tables
+from mcugen.ir import Graph, Node, TensorType
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.ops.softmax import DEPTH_LIMIT
 
 
@@ -20,6 +20,18 @@ def softmax_access(rows: int, depth: int) -> Access:
     read_end = np.concatenate([first + depth, element + 1], axis=1).reshape(-1)
     write_end = np.concatenate([first, element + 1], axis=1).reshape(-1)
     return Access(begin, read_end, begin, write_end, atomic=True)
+
+
+def softmax_fields(x: TensorType, beta: float) -> dict[str, Value]:
+    """Descriptor fields of the rows and of the exponentials."""
+    multiplier, shift, diff_min = softmax_params(beta, x.scale)
+    return {
+        "rows": x.elements // x.shape[-1],
+        "depth": x.shape[-1],
+        "multiplier": multiplier,
+        "shift": shift,
+        "diff_min": max(diff_min, -256),  # a difference of int8 never reaches -256
+    }
 
 
 class SoftmaxPortable(Kernel):
@@ -42,13 +54,5 @@ class SoftmaxPortable(Kernel):
         return (f"sum of exponentials <= {depth} in Q12.19, from the number of elements",)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        x = graph.type(node.inputs[0])
-        multiplier, shift, diff_min = softmax_params(node.attrs["beta"], x.scale)
-        fields = {
-            "rows": x.elements // x.shape[-1],
-            "depth": x.shape[-1],
-            "multiplier": multiplier,
-            "shift": shift,
-            "diff_min": max(diff_min, -256),  # a difference of int8 never reaches -256
-        }
+        fields = softmax_fields(graph.type(node.inputs[0]), node.attrs["beta"])
         return [Call(fields, node.inputs, node.outputs[0])]

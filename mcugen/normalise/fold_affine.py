@@ -15,7 +15,7 @@ from mcugen.ops.functions import affine
 from mcugen.ops.op import NO_CLAMP, clamp_of
 from mcugen.rewrite import fused_origins, sole_consumer, with_nodes
 
-CHANNEL_AXIS = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": 0}
+CHANNEL_AXIS = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": 0, "transpose_conv": 0}
 
 
 def _vector(graph: Graph, name: str, channels: int) -> Array | None:

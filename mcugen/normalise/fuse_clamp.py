@@ -9,7 +9,18 @@ from mcugen.ops.op import NO_CLAMP, clamp_of
 from mcugen.ops.unary import clip_bounds
 from mcugen.rewrite import fused_origins, sole_consumer, with_nodes
 
-CLAMPED = ("conv2d", "depthwise_conv2d", "fully_connected", "add", "sub", "mul")
+CLAMPED = (
+    "conv2d",
+    "depthwise_conv2d",
+    "transpose_conv",
+    "fully_connected",
+    "batch_matmul",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "squared_difference",
+)
 
 
 def _swap_max_pool(graph: Graph) -> Graph:

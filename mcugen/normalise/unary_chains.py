@@ -17,6 +17,14 @@ from mcugen.rewrite import fused_origins, with_nodes
 SIZE_LIMIT = 64  # of an expression: each use of x repeats all that x is
 STAGE_LIMIT = 12  # nodes between two tensors through which all must go, for the same reason
 
+# Element-wise operators and what they are in an expression.
+FUNCTION_OF = {
+    "unary": "",
+    **{name: name for name in ("add", "sub", "mul", "div")},
+    "minimum": "min",
+    "maximum": "max",
+}
+
 
 def fuse_unary(graph: Graph) -> Graph:
     """The graph with every largest one-input element-wise part as one node; outputs keep their names."""
@@ -46,7 +54,7 @@ class _Walk:
 
     def operands(self, node: Node) -> list[str | float] | None:
         """Inputs of an element-wise node, numbers for constants that are one; None for any other node."""
-        if node.op not in ("unary", "add", "sub", "mul"):
+        if node.op not in FUNCTION_OF:
             return None
         shape = self.graph.type(node.outputs[0]).shape
         result: list[str | float] = []
@@ -68,7 +76,7 @@ class _Walk:
         operands = [known[o] if isinstance(o, str) else o for o in self.operands(node) or ()]
         if node.op == "unary":
             return compose(node.attrs["function"], operands[0])
-        return _clamped((node.op, *operands), node)
+        return _clamped((FUNCTION_OF[node.op], *operands), node)
 
     def largest(self, sink: Node) -> tuple[Expression, str, list[Node]] | None:
         """The largest part from one tensor to `sink`: its function, that tensor, its nodes from `sink` on."""

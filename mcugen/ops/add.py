@@ -7,19 +7,21 @@ y = clamp(MBQM(MBQM((a - z_a) << 20, s_a / t) +- MBQM((b - z_b) << 20, s_b / t),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from mcugen.fixed import activation_range, mbqm, quantize_multiplier
-from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ir import Array, Attr, Graph, Node, TensorType
 from mcugen.ops.functions import FUNCTIONS, X
 from mcugen.ops.op import Op, clamp_array, clamp_of
 from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 LEFT_SHIFT = 20
 
@@ -78,13 +80,43 @@ def emit_binary(ctx: Importer, n: OnnxNode, op: str, a: str, b: str) -> str:
         return emit_unary(ctx, n, a, X if neutral else (op, X, number_b))
     if number_a is not None and ctx.shape(b) == shape:
         return emit_unary(ctx, n, b, ("sub", number_a, X)) if op == "sub" else emit_binary(ctx, n, op, b, a)
-    return ctx.emit(n, op, [_with_rank(ctx, n, x, len(shape)) for x in (a, b)])
+    return emit_broadcast(ctx, n, op, a, b)
 
 
-def _with_rank(ctx: Importer, n: OnnxNode, x: str, rank: int) -> str:
+def emit_broadcast(ctx: Importer, n: OnnxNode, op: str, a: str, b: str) -> str:
+    """An operator of two operands that are brought to the output's rank."""
+    rank = len(broadcast_shape(ctx, n, a, b))
+    return ctx.emit(n, op, [with_rank(ctx, n, x, rank) for x in (a, b)])
+
+
+def with_rank(ctx: Importer, n: OnnxNode, x: str, rank: int) -> str:
+    """x with axes of size 1 before its own."""
     value, shape = ctx.value(x), ctx.shape(x)
     full = (1,) * (rank - len(shape)) + shape
     return ctx.reshape(n, x, full) if value is None else ctx.add(n, value.reshape(full))
+
+
+def import_tflite_binary(
+    ctx: TfliteImporter, n: TfliteNode, op: str, attrs: Mapping[str, Attr]
+) -> Sequence[str]:
+    """A TFLite operator of two operands, brought to the output's rank."""
+    rank = len(ctx.shape(n.outputs[0]))
+    if len(n.inputs) < 2 or any(len(ctx.shape(i)) > rank for i in n.inputs[:2]):
+        ctx.invalid(n, "it needs two operands of at most the output's rank")
+    names = [tflite_with_rank(ctx, n, i, rank) for i in n.inputs[:2]]
+    for name in names:
+        if ctx.is_quantized(n.outputs[0]):
+            ctx.require_int8(n, name)
+    return [ctx.emit(n, op, names, attrs)]
+
+
+def tflite_with_rank(ctx: TfliteImporter, n: TfliteNode, x: str, rank: int) -> str:
+    """x with axes of size 1 before its own."""
+    value, old = ctx.value(x), ctx.type(x)
+    full = (1,) * (rank - len(old.shape)) + old.shape
+    if value is None or full == old.shape:
+        return ctx.reshape(n, x, full)
+    return ctx.add(n, value.reshape(full), replace(old, shape=full))
 
 
 def broadcast_type(inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
@@ -111,6 +143,7 @@ def multipliers(node: Node, graph: Graph) -> tuple[tuple[int, int], tuple[int, i
 class Add(Op):
     name = "add"
     onnx = {"Add": import_add, "Sum": import_add}
+    tflite = {"ADD": lambda ctx, n: import_tflite_binary(ctx, n, "add", {"clamp": ctx.clamp(n)})}
     sign: ClassVar[int] = 1  # of the second operand
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
@@ -136,4 +169,5 @@ class Add(Op):
 class Sub(Add):
     name = "sub"
     onnx = {"Sub": import_sub}
+    tflite = {"SUB": lambda ctx, n: import_tflite_binary(ctx, n, "sub", {"clamp": ctx.clamp(n)})}
     sign = -1

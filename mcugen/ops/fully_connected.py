@@ -13,26 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ops.add import emit_binary
+from mcugen.ops.batch_matmul import emit_batch_matmul, swapped
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
+from mcugen.ops.functions import X
 from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
-
-
-def _swapped(rank: int) -> tuple[int, ...]:
-    """The permutation that swaps the last two axes."""
-    return (*range(rank - 2), rank - 1, rank - 2)
-
-
-def _two_activations(ctx: Importer, n: OnnxNode) -> None:
-    if all(ctx.value(name) is None for name in n.inputs[:2]):
-        ctx.unsupported(
-            n,
-            "batch matmul of two activations is not supported",
-            "make one operand constant, or cut the model before it and multiply in firmware",
-        )
 
 
 def _dense(ctx: Importer, n: OnnxNode, x: str, weights: Array, bias: Array | None) -> str:
@@ -43,14 +33,15 @@ def _dense(ctx: Importer, n: OnnxNode, x: str, weights: Array, bias: Array | Non
 
 
 def import_gemm(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """alpha * A' B' + beta * C with one constant factor; C may be anything that broadcasts."""
-    _two_activations(ctx, n)
+    """alpha * A' B' + beta * C; C may be anything that broadcasts."""
     a, b = n.inputs[:2]
     if len(ctx.shape(a)) != 2 or len(ctx.shape(b)) != 2:
         ctx.invalid(n, f"operands {list(ctx.shape(a))} and {list(ctx.shape(b))} are not matrices")
     alpha = np.float32(n.attr("alpha", 1.0))
     turn_a, turn_b = bool(n.attr("transA", 0)), bool(n.attr("transB", 0))
     constant_right = ctx.value(b) is not None
+    if ctx.value(a) is None and not constant_right:
+        return [_gemm_of_activations(ctx, n, float(alpha), turn_a, turn_b)]
     if constant_right:
         matrix = ctx.constant_input(n, 1, "weights")
         weights = alpha * (matrix if turn_b else matrix.T)
@@ -67,6 +58,17 @@ def import_gemm(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     y = _dense(ctx, n, x, weights, bias)
     y = y if constant_right else ctx.transpose(n, y, (1, 0))
     return [ctx.emit(n, "add", [y, rest]) if rest else y]
+
+
+def _gemm_of_activations(ctx: Importer, n: OnnxNode, alpha: float, turn_a: bool, turn_b: bool) -> str:
+    a, b = n.inputs[:2]
+    y = ctx.emit(n, "batch_matmul", [a, b], {"adj_x": turn_a, "adj_y": turn_b})
+    if alpha != 1.0:
+        y = emit_unary(ctx, n, y, ("mul", X, alpha))
+    rows, columns = ctx.shape(y)
+    bias, rest = _gemm_bias(ctx, n, (rows, columns), True)
+    c = rest if bias is None else ctx.add(n, bias)
+    return emit_binary(ctx, n, "add", y, c) if c else y
 
 
 def _gemm_bias(
@@ -92,26 +94,17 @@ def _gemm_bias(
     return None, ctx.add(n, value.reshape((1,) * (2 - value.ndim) + value.shape))
 
 
-def _matrix(ctx: Importer, n: OnnxNode, index: int) -> Array:
-    """A constant factor of MatMul without its leading axes of size 1; vectors stay vectors."""
-    data = ctx.constant_input(n, index, "weights")
-    if math.prod(data.shape[:-2]) != 1:
-        ctx.unsupported(
-            n,
-            f"a batch of constant matrices {list(data.shape)} is not supported",
-            "split it into one MatMul per matrix",
-        )
-    return data.reshape(data.shape[-2:])
-
-
 def import_matmul(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """numpy's matmul with one constant factor; vectors and leading axes of size 1 by reshapes."""
-    _two_activations(ctx, n)
+    """numpy's matmul. With one constant matrix it is a dense layer, vectors and leading axes of size 1 by reshapes."""
     a, b = n.inputs[:2]
     sa, sb = ctx.shape(a), ctx.shape(b)
     inner = sa[-1:] + (sb[-2:-1] or sb)
     if len(inner) != 2 or inner[0] != inner[1]:
         ctx.invalid(n, f"a product of {list(sa)} and {list(sb)}")
+    constants = [i for i in (0, 1) if ctx.value(n.inputs[i]) is not None]
+    if not constants or math.prod(ctx.shape(n.inputs[constants[0]])[:-2]) != 1:
+        return [emit_batch_matmul(ctx, n, a, b)]
+    matrix = ctx.constant_input(n, constants[0], "weights")
     rows, columns = sa[-2:-1], sb[-1:] if len(sb) > 1 else ()
     x, left = (a, False) if ctx.value(b) is not None else (b, True)
     vector = len(ctx.shape(x)) == 1
@@ -119,14 +112,12 @@ def import_matmul(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     other = sa[:-2] if left else sb[:-2]
     shape = (*np.broadcast_shapes(lead, other), *rows, *columns)
     if left:
-        matrix = _matrix(ctx, n, 0)
         weights = matrix.reshape(-1, sa[-1])
-        x = ctx.reshape(n, x, (1, *sb)) if vector else ctx.transpose(n, x, _swapped(len(sb)))
+        x = ctx.reshape(n, x, (1, *sb)) if vector else ctx.transpose(n, x, swapped(len(sb)))
         y = _dense(ctx, n, x, weights, None)
         if not vector:
-            y = ctx.transpose(n, y, _swapped(len(sb)))
+            y = ctx.transpose(n, y, swapped(len(sb)))
     else:
-        matrix = _matrix(ctx, n, 1)
         weights = matrix.reshape(sa[-1], -1).T
         y = _dense(ctx, n, ctx.reshape(n, x, (1, *sa)) if vector else x, weights, None)
     return [ctx.reshape(n, y, shape)]

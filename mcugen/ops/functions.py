@@ -83,6 +83,10 @@ def softsign(x: Array) -> Array:
     return np.asarray(x / (1.0 + np.abs(x)))
 
 
+def rsqrt(x: Array) -> Array:
+    return np.asarray(1.0 / np.sqrt(x))
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -112,6 +116,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "exp": np.exp,
     "log": np.log,
     "sqrt": np.sqrt,
+    "rsqrt": rsqrt,
     "abs": np.abs,
     "neg": np.negative,
     "sign": np.sign,

@@ -14,10 +14,8 @@ import numpy as np
 
 from mcugen.fixed import activation_range, mbqm, quantize_multiplier
 from mcugen.ir import Array, Graph, Node, TensorType
-from mcugen.ops.add import broadcast_shape, broadcast_type, check_operands, emit_binary, keeps_batch, uniform
-from mcugen.ops.functions import X
+from mcugen.ops.add import broadcast_type, check_operands, emit_binary, import_tflite_binary, keeps_batch
 from mcugen.ops.op import Op, clamp_array, clamp_of
-from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -29,26 +27,6 @@ def import_mul(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [emit_binary(ctx, n, "mul", n.inputs[0], n.inputs[1])]
 
 
-def import_div(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """ONNX Div by a constant, as a product with its reciprocal; a number divided by x as a unary function."""
-    check_operands(ctx, n)
-    a, b = n.inputs
-    divisor, dividend = ctx.value(b), uniform(ctx.value(a))
-    if divisor is not None:
-        with np.errstate(divide="ignore", over="ignore"):
-            factor = np.float32(1.0) / np.asarray(divisor, np.float32)
-        if not np.isfinite(factor).all():
-            ctx.invalid(n, "division by 0, or by a number whose reciprocal leaves float32")
-        return [emit_binary(ctx, n, "mul", a, ctx.add(n, factor))]
-    if dividend is not None and broadcast_shape(ctx, n, a, b) == ctx.shape(b):
-        return [emit_unary(ctx, n, b, ("div", dividend, X))]
-    ctx.unsupported(
-        n,
-        "division by a computed tensor is not supported",
-        "divide by a constant, or multiply with the Reciprocal of a tensor that stays away from 0",
-    )
-
-
 def multiplier(node: Node, graph: Graph) -> tuple[int, int]:
     """(multiplier, shift) of the product."""
     a, b = (graph.type(i).scale for i in node.inputs)
@@ -57,7 +35,8 @@ def multiplier(node: Node, graph: Graph) -> tuple[int, int]:
 
 class Mul(Op):
     name = "mul"
-    onnx = {"Mul": import_mul, "Div": import_div}
+    onnx = {"Mul": import_mul}
+    tflite = {"MUL": lambda ctx, n: import_tflite_binary(ctx, n, "mul", {"clamp": ctx.clamp(n)})}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         return broadcast_type(inputs)

@@ -5,7 +5,7 @@ Integer form: TFLM's SOFTMAX (mcugen.fixed.softmax_int8); the output has scale 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +22,17 @@ OUTPUT_QUANT = Quant((1 / 256,), (-128,))
 DEPTH_LIMIT = 4096  # the sum has 12 integer bits
 
 
+def along_last(ctx: Importer, n: OnnxNode, axis: int, make: Callable[[str], str]) -> str:
+    """What `make` gives for the node's input with `axis` as the last one, turned back."""
+    rank = len(ctx.shape(n.inputs[0]))
+    axis = ctx.axis(n, axis, rank)
+    perm = (*(i for i in range(rank) if i != axis), axis)
+    y = make(ctx.transpose(n, n.inputs[0], perm))
+    return ctx.transpose(n, y, [perm.index(i) for i in range(rank)])
+
+
 def import_softmax(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """ONNX Softmax: along one axis; before opset 13 over all axes from `axis` on, as one."""
+    """ONNX Softmax and LogSoftmax: along one axis; before opset 13 over all axes from `axis` on, as one."""
     x = n.inputs[0]
     shape = ctx.shape(x)
     rank = len(shape)
@@ -33,19 +42,23 @@ def import_softmax(ctx: Importer, n: OnnxNode) -> Sequence[str]:
             axis = 1  # the same numbers, and the batch stays an axis
         flat = ctx.reshape(n, x, (*shape[:axis], int(np.prod(shape[axis:]))))
         return [ctx.reshape(n, _softmax(ctx, n, flat), shape)]
-    perm = (*(i for i in range(rank) if i != axis), axis)
-    y = _softmax(ctx, n, ctx.transpose(n, x, perm))
-    return [ctx.transpose(n, y, [perm.index(i) for i in range(rank)])]
+    return [along_last(ctx, n, axis, lambda turned: _softmax(ctx, n, turned))]
+
+
+def depth_fault(depth: int) -> tuple[str, str]:
+    """Why DEPTH_LIMIT elements or more are refused, and what to do."""
+    return (
+        f"softmax over {depth} elements is not supported",
+        f"at most {DEPTH_LIMIT - 1} fit its arithmetic",
+    )
 
 
 def _softmax(ctx: Importer, n: OnnxNode, x: str) -> str:
     depth = ctx.shape(x)[-1]
     if depth >= DEPTH_LIMIT:
-        ctx.unsupported(
-            n,
-            f"softmax over {depth} elements is not supported",
-            f"at most {DEPTH_LIMIT - 1} fit its arithmetic",
-        )
+        ctx.unsupported(n, *depth_fault(depth))
+    if n.op_type == "LogSoftmax":
+        return ctx.emit(n, "log_softmax", [x])
     return ctx.emit(n, "softmax", [x], {"beta": 1.0})
 
 

@@ -1,25 +1,27 @@
 """unary: an element-wise function of one input: x [...] -> y [...].
 
 Attribute: function, an expression (ops/functions.py). Integer form: a table of 256 bytes. Where the whole
-function is one that TFLM has, its definition (LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU); for all others
+function is one that TFLM has, its definition (LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU, ELU, ABS, RSQRT); else
 y = clamp(round(f(s_x * (q - z_x)) / s_y) + z_y) in float64, with z_y where f is not a number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen import fixed
-from mcugen.ir import Array, Graph, Node, Quant, TensorType
+from mcugen.fixed_math import abs_table, elu_table, rsqrt_table
+from mcugen.ir import Array, Attr, Graph, Node, Quant, TensorType
 from mcugen.ops.functions import Expression, X, evaluate
 from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 FIXED_QUANTS = {"sigmoid": Quant((1 / 256,), (-128,)), "tanh": Quant((1 / 128,), (0,))}
 RATIO_LIMIT = 2.0**20  # of input to output scale; beyond it TFLM's left shift would leave int32
@@ -58,14 +60,6 @@ def import_clip(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [emit_unary(ctx, n, n.inputs[0], X if none else ("clip", X, lo, hi))]
 
 
-def import_prelu(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """ONNX PRelu with one slope for all channels."""
-    slope = ctx.constant_input(n, 1, "slopes")
-    if slope.size == 0 or np.any(slope != slope.flat[0]):
-        ctx.unsupported(n, "a slope per channel is not supported", "use one slope, or LeakyRelu")
-    return [emit_unary(ctx, n, n.inputs[0], ("leaky_relu", X, float(slope.flat[0])))]
-
-
 def _with_rank(ctx: Importer, n: OnnxNode, y: str, rank: int) -> str:
     """y with axes of size 1 before its own: what broadcasting with a constant of one element can do."""
     shape = ctx.shape(y)
@@ -79,30 +73,6 @@ def import_pow(ctx: Importer, n: OnnxNode) -> Sequence[str]:
         ctx.unsupported(n, "an exponent per element is not supported", "use one exponent for all elements")
     y = emit_unary(ctx, n, n.inputs[0], ("pow", X, float(exponent.reshape(()))))
     return [_with_rank(ctx, n, y, exponent.ndim)]
-
-
-def import_extremum(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    """ONNX Max and Min of one activation and numbers: bounds."""
-    lo, hi, active = -math.inf, math.inf, []
-    for name in n.inputs:
-        data = ctx.value(name)
-        if data is None:
-            active.append(name)
-        elif data.size != 1 or np.isnan(data).any():
-            ctx.unsupported(n, "bounds per element are not supported", "use one number for all elements")
-        elif n.op_type == "Max":
-            lo = max(lo, float(data.reshape(())))
-        else:
-            hi = min(hi, float(data.reshape(())))
-    if len(active) != 1:
-        ctx.unsupported(
-            n,
-            f"{n.op_type} of several computed tensors is not supported",
-            "use Add, or cut the model before it",
-        )
-    none = (lo, hi) == (-math.inf, math.inf)
-    y = emit_unary(ctx, n, active[0], X if none else ("clip", X, lo, hi))
-    return [_with_rank(ctx, n, y, max(len(ctx.shape(name)) for name in n.inputs))]
 
 
 def _swish(n: OnnxNode) -> Expression:
@@ -141,6 +111,41 @@ def _import_function(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     return [emit_unary(ctx, n, n.inputs[0], _WITH_ATTRIBUTES[n.op_type](n))]
 
 
+def import_tflite_function(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite's functions of one input."""
+    x, y = n.inputs[0], ctx.type(n.outputs[0])
+    if ctx.is_quantized(n.outputs[0]):
+        ctx.require_int8(n, x, n.outputs[0])
+    plain = _TFLITE_PLAIN.get(n.op_type)
+    function = (plain, X) if plain else _TFLITE[n.op_type](n.options)
+    if not all(math.isfinite(p) for p in function[2:] if isinstance(p, float) and function[0] != "clip"):
+        ctx.invalid(n, f"the parameters {function[2:]}")
+    attrs = {"function": function}
+    if n.op_type == "RELU6" and y.quant != ctx.type(x).quant:  # TFLM clamps and does not rescale
+        clamped = ctx.emit_typed(n, "unary", [x], attrs, ctx.type(x))
+        return [ctx.emit(n, "reshape", [clamped], {"shape": y.shape})]
+    return [ctx.emit(n, "unary", [x], attrs)]
+
+
+_TFLITE: dict[str, Callable[[Mapping[str, Attr]], Expression]] = {
+    "LOGISTIC": lambda o: ("sigmoid", X),
+    "TANH": lambda o: ("tanh", X),
+    "RELU": lambda o: ("clip", X, 0.0, math.inf),
+    "RELU6": lambda o: ("clip", X, 0.0, 6.0),
+    "RELU_N1_TO_1": lambda o: ("clip", X, -1.0, 1.0),
+    "RELU_0_TO_1": lambda o: ("clip", X, 0.0, 1.0),
+    "LEAKY_RELU": lambda o: ("leaky_relu", X, o["alpha"]),
+    "HARD_SWISH": lambda o: ("hard_swish", X),
+    "ELU": lambda o: ("elu", X, 1.0),
+    "GELU": lambda o: ("gelu_tanh" if o["approximate"] else "gelu", X),
+    "SQUARE": lambda o: ("mul", X, X),
+}
+_TFLITE_PLAIN = {
+    name.upper(): name
+    for name in ("exp", "log", "sqrt", "rsqrt", "abs", "neg", "sign", "floor", "ceil", "round", "sin", "cos")
+}
+
+
 def clip_bounds(node: Node) -> tuple[float, float] | None:
     """The bounds of a unary node that is a clip and nothing else."""
     function = node.attrs.get("function") if node.op == "unary" else None
@@ -165,6 +170,12 @@ def _exact_table(function: Expression, x: TensorType, y: TensorType) -> Array | 
         return fixed.relu_table(*quants, *parameters)
     if name == "leaky_relu" and ratio * max(1.0, abs(parameters[0])) < RATIO_LIMIT:
         return fixed.leaky_relu_table(*quants, *parameters)
+    if name == "abs" and ratio < RATIO_LIMIT:
+        return abs_table(*quants)
+    if function == ("elu", X, 1.0):
+        return elu_table(*quants)
+    if name == "rsqrt":
+        return rsqrt_table(*quants)
     return None
 
 
@@ -185,11 +196,10 @@ class Unary(Op):
     onnx = {
         **dict.fromkeys((*_PLAIN, *_WITH_ATTRIBUTES), _import_function),
         "Clip": import_clip,
-        "PRelu": import_prelu,
         "Pow": import_pow,
-        "Max": import_extremum,
-        "Min": import_extremum,
     }
+
+    tflite = dict.fromkeys((*_TFLITE, *_TFLITE_PLAIN), import_tflite_function)
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         return (TensorType(inputs[0].shape),)

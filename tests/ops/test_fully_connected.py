@@ -117,14 +117,6 @@ def test_matmul_with_a_constant_left_factor(w: tuple[int, ...], x: tuple[int, ..
 
 
 def test_what_is_not_supported() -> None:
-    both = onnx_model(
-        [helper.make_node("MatMul", ["a", "b"], ["y"])], {"a": (1, 3, 4), "b": (1, 4, 5)}, {}, ["y"], 17
-    )
-    with pytest.raises(UnsupportedError, match="batch matmul of two activations"):
-        import_case(both)
-    batch = helper.make_node("MatMul", ["x", "w"], ["y"])
-    with pytest.raises(UnsupportedError, match="batch of constant matrices"):
-        import_case(onnx_model([batch], {"x": (2, 3, 4)}, {"w": weights(2, 4, 5)}, ["y"], 17))
     beta = helper.make_node("Gemm", ["x", "w", "c"], ["y"], beta=2.0)
     with pytest.raises(UnsupportedError, match="beta 2"):
         import_case(onnx_model([beta], {"x": (1, 4), "c": (1, 5)}, {"w": weights(4, 5)}, ["y"], 17))

@@ -1,0 +1,84 @@
+"""batch_matmul in plain C for every core: four columns at a time, no scratch, row range."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.add_portable import MAX_AXES, broadcast_loops, loops
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
+from mcugen.ops.batch_matmul import matrices
+from mcugen.ops.conv2d import output_range, requantization
+
+
+def _batches(node: Node, graph: Graph) -> list[tuple[int, int, int]]:
+    """(extent, step of a, step of b) of the loops over products, in bytes, outermost first."""
+    a, b = (graph.type(i).shape for i in node.inputs)
+    y = graph.type(node.outputs[0]).shape
+    steps = math.prod(a[-2:]), math.prod(b[-2:])
+    return [(n, i * steps[0], j * steps[1]) for n, i, j in loops(y[:-2], a[:-2], b[:-2])]
+
+
+def accumulator_bound(node: Node, graph: Graph) -> int:
+    """What |accumulator| cannot exceed: the number of products, each of the operands' largest distances."""
+    _, depth, _ = matrices(node, *(graph.type(i).shape for i in node.inputs))
+    a, b = (graph.type(i).zero_point for i in node.inputs)
+    return depth * max(127 - a, 128 + a) * max(127 - b, 128 + b)
+
+
+class BatchMatMulPortable(Kernel):
+    name = "batch_matmul_portable"
+    ops = ("batch_matmul",)
+    headers = ("mcugen_broadcast.h",)
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        if len(_batches(node, graph)) > MAX_AXES - 1:
+            return f"broadcasting needs more than {MAX_AXES - 1} nested loops"
+        return None
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        _, depth, _ = matrices(node, *(graph.type(i).shape for i in node.inputs))
+        return (6.0 * depth + 50.0) * graph.type(node.outputs[0]).elements
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        a, y = (graph.type(name) for name in (node.inputs[0], node.outputs[0]))
+        # Row by row over a matrix that is neither transposed nor read again; the other one is read as a whole.
+        if node.attrs["adj_x"] or a.shape[:-2] != y.shape[:-2] or graph.is_constant(node.inputs[0]):
+            return (None, None)
+        rows = y.elements // y.shape[-1]
+        r = np.arange(rows, dtype=np.int64)
+        return (row_access(rows, a.shape[-1], rows, y.shape[-1], r, r + 1), None)
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (f"|accumulator| <= {accumulator_bound(node, graph):,}, from the number of products",)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        a, b = (graph.type(i) for i in node.inputs)
+        y = graph.type(node.outputs[0])
+        m, k, n = matrices(node, a.shape, b.shape)
+        multiplier, shift = requantization(node, graph)
+        lo, hi = output_range(node, graph)
+        a_row, a_step = (1, m) if node.attrs["adj_x"] else (k, 1)
+        b_column, b_step = (k, 1) if node.attrs["adj_y"] else (1, n)
+        fields: dict[str, Value] = {
+            "loops": broadcast_loops(_batches(node, graph)),
+            "y_height": m,
+            "y_width": n,
+            "depth": k,
+            "a_row": a_row,
+            "a_step": a_step,
+            "b_column": b_column,
+            "b_step": b_step,
+            "a_offset": -a.zero_point,
+            "b_offset": -b.zero_point,
+            "y_offset": y.zero_point,
+            "multiplier": int(multiplier[0]),
+            "shift": int(shift[0]),
+            "lo": lo,
+            "hi": hi,
+        }
+        return [Call(fields, node.inputs, node.outputs[0], rows=y.elements // n)]

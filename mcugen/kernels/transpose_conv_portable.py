@@ -1,0 +1,60 @@
+"""transpose_conv in plain C for every core: outputs gather, four channels at a time, no scratch, row range."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.conv2d_portable import accumulator_bound, output_fields, reject_overflow
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
+from mcugen.ops import OPS
+
+
+class TransposeConvPortable(Kernel):
+    name = "transpose_conv_portable"
+    ops = ("transpose_conv",)
+    headers = ("mcugen_dot.h", "mcugen_output.h", "mcugen_window.h")
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        return reject_overflow(node, graph)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        return 5.0 * OPS[node.op].macs(node, graph) + 60.0 * graph.type(node.outputs[0]).elements
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        _, h, w, c = graph.type(node.inputs[0]).shape
+        _, ho, wo, o = graph.type(node.outputs[0]).shape
+        place = np.arange(ho, dtype=np.int64) + node.attrs["pads"][0]
+        stride = node.attrs["strides"][0]
+        first = (place - graph.type(node.inputs[1]).shape[1]) // stride + 1
+        return (row_access(h, w * c, ho, wo * o, first, place // stride + 1), None, None)
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        _, h, w, c = graph.type(node.inputs[0]).shape
+        _, ho, wo, o = graph.type(node.outputs[0]).shape
+        _, kh, kw, group_in = graph.type(node.inputs[1]).shape
+        groups = node.attrs["groups"]
+        fields: dict[str, Value] = {
+            "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
+            **output_fields(node, graph, tables, layer),
+            "x_height": h,
+            "x_width": w,
+            "x_channels": c,
+            "y_width": wo,
+            "y_channels": o,
+            "kernel_height": kh,
+            "kernel_width": kw,
+            "groups": groups,
+            "group_in": group_in,
+            "group_out": o // groups,
+            "stride_h": node.attrs["strides"][0],
+            "stride_w": node.attrs["strides"][1],
+            "pad_top": node.attrs["pads"][0],
+            "pad_left": node.attrs["pads"][1],
+        }
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=ho)]

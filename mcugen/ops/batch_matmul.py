@@ -1,0 +1,114 @@
+"""batch_matmul: products of matrices, a [..., M, K] times b [..., K, N] -> y [..., M, N].
+
+Leading axes broadcast as in numpy; both have the same rank, one may be constant. Attributes: adj_x (a is
+[..., K, M]), adj_y (b is [..., N, K]), clamp (lo, hi). Integer form, TFLM's BATCH_MATMUL (LiteRT
+kernels/internal/reference/batch_matmul.h), multiplier in double:
+y = clamp(MBQM(sum (a - z_a) (b - z_b), s_a s_b / s_y) + z_y).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ops.add import keeps_batch, tflite_with_rank, with_rank
+from mcugen.ops.conv2d import requantize
+from mcugen.ops.op import Op, clamp_array, clamp_of
+
+if TYPE_CHECKING:
+    from mcugen.read.onnx_import import Importer, OnnxNode
+    from mcugen.read.tflite_import import TfliteImporter, TfliteNode
+
+DEPTH_LIMIT = 33025  # products of up to 255 * 255 whose sum fits int32
+
+
+def swapped(rank: int) -> tuple[int, ...]:
+    """The permutation that swaps the last two axes."""
+    return (*range(rank - 2), rank - 1, rank - 2)
+
+
+def emit_batch_matmul(ctx: Importer, n: OnnxNode, a: str, b: str) -> str:
+    """numpy's matmul of two operands; vectors become matrices on the way."""
+    sa, sb = ctx.shape(a), ctx.shape(b)
+    if len(sa) == 1:
+        a = _reshaped(ctx, n, a, (1, *sa))
+    if len(sb) == 1:
+        b = _reshaped(ctx, n, b, (*sb, 1))
+    rank = max(len(ctx.shape(a)), len(ctx.shape(b)))
+    operands = [with_rank(ctx, n, x, rank) for x in (a, b)]
+    y = ctx.emit(n, "batch_matmul", operands, {"adj_x": False, "adj_y": False})
+    shape = ctx.shape(y)
+    kept = shape[:-2] + shape[-2:-1] * (len(sa) > 1) + shape[-1:] * (len(sb) > 1)
+    return ctx.reshape(n, y, kept)
+
+
+def _reshaped(ctx: Importer, n: OnnxNode, x: str, shape: tuple[int, ...]) -> str:
+    value = ctx.value(x)
+    return ctx.reshape(n, x, shape) if value is None else ctx.add(n, value.reshape(shape))
+
+
+def import_tflite_batch_matmul(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
+    """TFLite BATCH_MATMUL; both operands int8, or both float."""
+    if len(n.inputs) < 2:
+        ctx.invalid(n, "it needs two operands")
+    a, b = n.inputs[:2]
+    adj_x, adj_y = (bool(n.options.get(name, False)) for name in ("adj_x", "adj_y"))
+    return [emit_tflite_batch_matmul(ctx, n, a, b, adj_x, adj_y)]
+
+
+def emit_tflite_batch_matmul(
+    ctx: TfliteImporter, n: TfliteNode, a: str, b: str, adj_x: bool, adj_y: bool
+) -> str:
+    """A batch_matmul node that writes the operator's output: also a dense layer with computed weights."""
+    if any(ctx.is_quantized(name) for name in (a, b, n.outputs[0])):
+        ctx.require_int8(n, a, b, n.outputs[0])
+    rank = max(len(ctx.shape(a)), len(ctx.shape(b)))
+    operands = [tflite_with_rank(ctx, n, x, rank) for x in (a, b)]
+    attrs = {"adj_x": adj_x, "adj_y": adj_y, "clamp": ctx.clamp(n)}
+    return ctx.emit(n, "batch_matmul", operands, attrs)
+
+
+def matrices(node: Node, a: Sequence[int], b: Sequence[int]) -> tuple[int, int, int]:
+    """(M, K, N) of operands of the given shapes. Raises ValueError when they do not fit."""
+    if len(a) != len(b) or len(a) < 2:
+        raise ValueError(f"a product of {list(a)} and {list(b)}")
+    m, k = (a[-1], a[-2]) if node.attrs["adj_x"] else (a[-2], a[-1])
+    n, other = (b[-2], b[-1]) if node.attrs["adj_y"] else (b[-1], b[-2])
+    if k != other:
+        raise ValueError(f"a product of {list(a)} and {list(b)}: {k} against {other} elements")
+    return m, k, n
+
+
+class BatchMatMul(Op):
+    name = "batch_matmul"
+    tflite = {"BATCH_MATMUL": import_tflite_batch_matmul}
+
+    def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        a, b = (t.shape for t in inputs)
+        m, k, n = matrices(node, a, b)
+        if k > DEPTH_LIMIT:
+            raise ValueError(f"products of {k:,} elements: at most {DEPTH_LIMIT:,} fit 32 bits")
+        return (TensorType((*np.broadcast_shapes(a[:-2], b[:-2]), m, n)),)
+
+    def _product(self, node: Node, a: Array, b: Array) -> Array:
+        a = np.swapaxes(a, -1, -2) if node.attrs["adj_x"] else a
+        b = np.swapaxes(b, -1, -2) if node.attrs["adj_y"] else b
+        return np.asarray(np.matmul(a, b))
+
+    def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (clamp_array(self._product(node, *xs), clamp_of(node)),)
+
+    def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        # float64 sums of integers below 2^53 are exact, and much faster than numpy's integer products
+        a, b = (x.astype(np.float64) - graph.type(i).zero_point for x, i in zip(xs, node.inputs, strict=True))
+        return (requantize(node, graph, self._product(node, a, b).astype(np.int64)),)
+
+    def batchable(self, node: Node, graph: Graph) -> bool:
+        return keeps_batch(node, graph) and len(graph.type(node.outputs[0]).shape) > 2
+
+    def macs(self, node: Node, graph: Graph) -> int:
+        _, k, _ = matrices(node, *(graph.type(i).shape for i in node.inputs))
+        return graph.type(node.outputs[0]).elements * k
