@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.fixed import INT32_MAX, activation_range, mbqm, quantize_multiplier
+from mcugen.fixed import activation_range, quantize_multiplier, saturating_mbqm
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops.op import Op, clamp_array, clamp_of, quantize_weights, window_extent
 from mcugen.ops.space_to_batch import holds_phases
@@ -163,16 +163,11 @@ def output_range(node: Node, graph: Graph) -> tuple[int, int]:
 
 
 def requantize(node: Node, graph: Graph, acc: Array) -> Array:
-    """int8 from accumulators [..., C] by the node's multipliers, zero point and clamp.
-
-    A left shift saturates at int32, where TFLM's is undefined.
-    """
+    """int8 from accumulators [..., C] by the node's multipliers, zero point and clamp."""
     multiplier, shift = requantization(node, graph)
-    limit = INT32_MAX >> np.maximum(shift, 0)
-    acc = np.clip(acc, -limit - 1, limit)
     lo, hi = output_range(node, graph)
     zero_point = graph.type(node.outputs[0]).zero_point
-    return np.clip(mbqm(acc, multiplier, shift) + zero_point, lo, hi).astype(np.int8)
+    return np.clip(saturating_mbqm(acc, multiplier, shift) + zero_point, lo, hi).astype(np.int8)
 
 
 def quantize_weighted(
