@@ -15,7 +15,7 @@ from tflite.utils import BUILTIN_OPCODE2NAME
 
 from mcugen.errors import Fault, ModelError, UsageError
 from mcugen.ir import Array
-from mcugen.read.tflite_schema import BUILTIN_OPTIONS, ENUMS, FIELDS, OPTIONS, Damaged, verify
+from mcugen.read.tflite_schema import BUILTIN_OPTIONS, OPTIONS, Damaged, ints, read_options, text, verify
 
 MAX_FILE = 1 << 28  # bytes: far beyond any microcontroller
 ELEMENT_LIMIT = 1 << 28  # elements of one tensor: far beyond any microcontroller, below any memory trouble
@@ -36,7 +36,6 @@ _INTEGERS = {
 }
 """The range of zero points; of wider types int32's."""
 _TYPES = {number: name.lower() for name, number in vars(tflite.TensorType).items() if isinstance(number, int)}
-_EMPTY_TABLE = (b"\x04\x00\x04\x00\x04\x00\x00\x00", 4)  # its vtable, and itself at byte 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,56 +138,6 @@ def shown(faults: Sequence[Fault]) -> list[Fault]:
     return [*faults[:SHOWN], Fault("", f"and {rest} more")] if rest > 0 else list(faults)
 
 
-def _text(value: bytes | None) -> str:
-    """A string of the file on one line."""
-    decoded = (value or b"").decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "?" for c in decoded)
-
-
-def _ints(table: Any, field: str) -> tuple[int, ...]:
-    """A vector of integers; () where it is left out."""
-    if not getattr(table, f"{field}Length")():
-        return ()
-    return tuple(int(i) for i in getattr(table, f"{field}AsNumpy")())
-
-
-def _options(operator: Any, code: str) -> dict[str, Any] | None:
-    """All fields of an operator's options, with the schema's defaults; None if the table is another's."""
-    name, given = OPTIONS.get(code), operator.BuiltinOptionsType()
-    made = operator.BuiltinOptions()
-    if given != 0 and made is not None and BUILTIN_OPTIONS.get(given) != name:
-        return None if name else {}
-    if not name:
-        return {}
-    table = getattr(tflite, name)()
-    if given == 0 or made is None:
-        table.Init(*_EMPTY_TABLE)
-    else:
-        table.Init(made.Bytes, made.Pos)
-    options: dict[str, Any] = {}
-    for field, kind in FIELDS[name]:
-        if kind == "skipped":
-            continue
-        accessor = "".join(word.capitalize() for word in field.split("_"))
-        if kind == "[int]":
-            options[field] = _ints(table, accessor)
-            continue
-        value = getattr(table, accessor)()
-        if kind == "string":
-            value = _text(value)
-        elif kind in ENUMS:
-            value = _enum_name(kind, value)
-        options[field] = bool(value) if kind == "bool" else value
-    return options
-
-
-def _enum_name(enum: str, value: int) -> str:
-    for name, number in vars(ENUMS[enum]).items():
-        if number == value and isinstance(number, int):
-            return str(name.lower() if enum == "TensorType" else name)
-    return f"number {value}"
-
-
 class _Parser:
     """Turns verified bytes into dataclasses and collects what contradicts itself."""
 
@@ -220,7 +169,7 @@ class _Parser:
         if self.faults:
             raise ModelError(f"{self.path.name}: {len(self.faults)} faults in the model", shown(self.faults))
         digest = hashlib.sha256(self.data).hexdigest()
-        description = _text(model.Description())
+        description = text(model.Description())
         return TfliteFile(
             self.path, digest, len(self.data), description, subgraphs, signatures, tuple(self.notes)
         )
@@ -242,12 +191,12 @@ class _Parser:
         """Name, version, and whether it is a custom operator."""
         number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
         if number == tflite.BuiltinOperator.CUSTOM:
-            return _text(code.CustomCode()) or "unnamed", code.Version(), True
+            return text(code.CustomCode()) or "unnamed", code.Version(), True
         return BUILTIN_OPCODE2NAME.get(number, f"OPERATOR_{number}"), code.Version(), False
 
     def _subgraph(self, index: int, graph: Any, codes: Sequence[tuple[str, int, bool]]) -> TfliteSubgraph:
         where = f"subgraph {index}, " if self.model.SubgraphsLength() > 1 else ""
-        inputs, outputs = _ints(graph, "Inputs"), _ints(graph, "Outputs")
+        inputs, outputs = ints(graph, "Inputs"), ints(graph, "Outputs")
         before = len(self.faults)
         tensors = [self._tensor(where, i, graph.Tensors(i)) for i in range(graph.TensorsLength())]
         tensors = self._unique(tensors)
@@ -268,7 +217,7 @@ class _Parser:
         if len(self.faults) == before:
             tensors = [replace(t, data=None) if i in set(inputs) else t for i, t in enumerate(tensors)]
             self._check_order(where, tensors, operators, inputs, outputs)
-        return TfliteSubgraph(_text(graph.Name()), tuple(tensors), operators, inputs, outputs)
+        return TfliteSubgraph(text(graph.Name()), tuple(tensors), operators, inputs, outputs)
 
     def _check_indices(self, where: str, what: str, indices: Sequence[int], count: int, least: int) -> None:
         bad = [i for i in indices if not least <= i < count]
@@ -313,31 +262,31 @@ class _Parser:
             self.fault(f"{where}operator #{index}", f"has the code {number} of {len(codes)}")
             return TfliteOperator("UNKNOWN", 1, (), (), (), {})
         code, version, custom = codes[number]
-        options = {} if custom else _options(operator, code)
+        options = {} if custom else read_options(operator, code)
         if options is None:
             given = BUILTIN_OPTIONS.get(operator.BuiltinOptionsType(), "unknown options")
             self.fault(f"{where}tflite:{code} #{index}", f"has {given} instead of {OPTIONS[code]}")
         return TfliteOperator(
             code,
             version,
-            _ints(operator, "Inputs"),
-            _ints(operator, "Outputs"),
-            _ints(operator, "Intermediates"),
+            ints(operator, "Inputs"),
+            ints(operator, "Outputs"),
+            ints(operator, "Intermediates"),
             options or {},
             custom,
         )
 
     def _tensor(self, where: str, index: int, tensor: Any) -> TfliteTensor:
-        name = _text(tensor.Name()) or f"tensor_{index}"
+        name = text(tensor.Name()) or f"tensor_{index}"
         dtype = _TYPES.get(tensor.Type(), f"type_{tensor.Type()}")
-        shape, before = _ints(tensor, "Shape"), len(self.faults)
+        shape, before = ints(tensor, "Shape"), len(self.faults)
         where = f"{where}tensor {name!r}"
         sparse = tensor.Sparsity() is not None
         if len(shape) > MAX_RANK:
             self.fault(where, f"has {len(shape)} axes")
         elif min(shape, default=1) < 0 or math.prod(shape) > ELEMENT_LIMIT:
             self.fault(where, f"has the impossible shape {list(shape)}")
-        signature = _ints(tensor, "ShapeSignature")
+        signature = ints(tensor, "ShapeSignature")
         if signature and len(signature) != len(shape):
             self.fault(where, f"has the shape {list(shape)}, but the signature {list(signature)[:MAX_RANK]}")
         scale, zero_point, axis = self._quantization(where, tensor.Quantization(), dtype, shape)
@@ -384,7 +333,7 @@ class _Parser:
         if not (np.isfinite(scales) & (scales > 0)).all():
             bad = scales[~(np.isfinite(scales) & (scales > 0))]
             self.fault(where, f"has a scale of {float(bad[0])!r}; scales are finite and above 0")
-        points = _ints(quantization, "ZeroPoint") or (0,) * count
+        points = ints(quantization, "ZeroPoint") or (0,) * count
         if len(points) != count:
             self.fault(where, f"has {count} scales, but {len(points)} zero points")
         lo, hi = _INTEGERS.get(dtype, (-(2**31), 2**31 - 1))
@@ -411,12 +360,12 @@ class _Parser:
         return result
 
     def _signature(self, signature: Any, subgraphs: Sequence[TfliteSubgraph]) -> TfliteSignature:
-        key, index = _text(signature.SignatureKey()), signature.SubgraphIndex()
+        key, index = text(signature.SignatureKey()), signature.SubgraphIndex()
         where = f"signature {key!r}"
         entries: list[tuple[tuple[str, int], ...]] = []
         for kind in ("Inputs", "Outputs"):
             maps = [getattr(signature, kind)(i) for i in range(getattr(signature, f"{kind}Length")())]
-            entries.append(tuple((_text(m.Name()), int(m.TensorIndex())) for m in maps))
+            entries.append(tuple((text(m.Name()), int(m.TensorIndex())) for m in maps))
         if index >= len(subgraphs):
             self.fault(where, f"has the subgraph {index} of {len(subgraphs)}")
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import tflite
 
@@ -286,3 +286,56 @@ def verify(data: bytes) -> None:
         raise Damaged('it does not begin with the identifier "TFL3" of .tflite files')
     verifier = _Verifier(data)
     verifier.table(verifier.target(0, "the root"), "Model")
+
+
+_EMPTY_TABLE = (b"\x04\x00\x04\x00\x04\x00\x00\x00", 4)  # its vtable, and itself at byte 4
+
+
+def text(value: bytes | None) -> str:
+    """A string of the file on one line."""
+    decoded = (value or b"").decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in decoded)
+
+
+def ints(table: Any, field: str) -> tuple[int, ...]:
+    """A vector of integers; () where it is left out."""
+    if not getattr(table, f"{field}Length")():
+        return ()
+    return tuple(int(i) for i in getattr(table, f"{field}AsNumpy")())
+
+
+def read_options(operator: Any, code: str) -> dict[str, Any] | None:
+    """All fields of an operator's options, with the schema's defaults; None if the table is another's."""
+    name, given = OPTIONS.get(code), operator.BuiltinOptionsType()
+    made = operator.BuiltinOptions()
+    if given != 0 and made is not None and BUILTIN_OPTIONS.get(given) != name:
+        return None if name else {}
+    if not name:
+        return {}
+    table = getattr(tflite, name)()
+    if given == 0 or made is None:
+        table.Init(*_EMPTY_TABLE)
+    else:
+        table.Init(made.Bytes, made.Pos)
+    options: dict[str, Any] = {}
+    for field, kind in FIELDS[name]:
+        if kind == "skipped":
+            continue
+        accessor = "".join(word.capitalize() for word in field.split("_"))
+        if kind == "[int]":
+            options[field] = ints(table, accessor)
+            continue
+        value = getattr(table, accessor)()
+        if kind == "string":
+            value = text(value)
+        elif kind in ENUMS:
+            value = _enum_name(kind, value)
+        options[field] = bool(value) if kind == "bool" else value
+    return options
+
+
+def _enum_name(enum: str, value: int) -> str:
+    for name, number in vars(ENUMS[enum]).items():
+        if number == value and isinstance(number, int):
+            return str(name.lower() if enum == "TensorType" else name)
+    return f"number {value}"
