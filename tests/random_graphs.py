@@ -158,6 +158,24 @@ class RandomGraph(Builder):
         if kind == "mean":
             quant = Quant((self.some(0.5, 1.0),), (zero,))
             return self.node("mean", [x], quant, axes=(1, 2), keepdims=bool(self.some(0, 1)))
+        if kind == "reduce":
+            quant = (
+                None
+                if (op := self.some("sum", "reduce_max", "reduce_min")) != "sum"
+                else Quant((4.0,), (zero,))
+            )
+            return self.node(op, [x], quant, axes=self.some((1,), (1, 2), (2,), (3,)), keepdims=True)
+        if kind == "mirror_pad":
+            pads = ((0, 0), (0, height - 1), (min(1, width - 1), 0), self.some((0, 0), (0, channels - 1)))
+            return self.node("mirror_pad", [x], pads=pads, mode=self.some("reflect", "symmetric", "edge"))
+        if kind == "gather":
+            axis = int(self.some(1, 2, 3))
+            places = tuple(self.rng.integers(0, self.shape(x)[axis], int(self.rng.integers(1, 5))).tolist())
+            return self.node("gather", [x], indices=tuple(places if i == axis else None for i in range(4)))
+        if kind == "resize":
+            size = (int(self.rng.integers(1, 6)), int(self.rng.integers(1, 6)))
+            how = self.some("asymmetric", "half_pixel", "align_corners")
+            return self.node("resize_bilinear", [x], size=size, coordinates=how)
         if kind == "pad":
             return self.node(
                 "pad", [x], pads=((0, 0), (0, 1), (1, 0), self.some((0, 0), (0, 0), (1, 0))), value=0.0
@@ -170,7 +188,18 @@ class RandomGraph(Builder):
 
 
 KINDS = ("conv", "conv", "conv", "depthwise", "depthwise", "dense", "table", "binary", "concat", "reshape")
-RARE = ("max_pool", "average_pool", "mean", "pad", "slice", "transpose")
+RARE = (
+    "max_pool",
+    "average_pool",
+    "mean",
+    "reduce",
+    "pad",
+    "mirror_pad",
+    "slice",
+    "gather",
+    "resize",
+    "transpose",
+)
 
 
 def random_graph(kinds: Sequence[str], branches: Sequence[int], seed: int) -> Graph:

@@ -51,6 +51,26 @@ THROUGH: dict[str, Callable[[Net, str], str]] = {
     "pad": lambda net, x: str(
         net.add("Pad", x, net.constant(np.array([0, 1, 2, 0, 0, 0, 0, 3])), net.constant(0.5))
     ),
+    "mirrored": lambda net, x: str(
+        net.add("Pad", x, net.constant(np.array([0, 0, 2, 0, 0, 0, 0, 3])), mode="reflect")
+    ),
+    "rows by number": lambda net, x: str(net.add("Gather", x, net.constant(np.array([0, 3, 1, 1])), axis=2)),
+    "channels by number": lambda net, x: str(
+        net.add("Gather", x, net.constant(np.array([0, 3, 1, 1])), axis=1)
+    ),
+    "nearest neighbours": lambda net, x: str(
+        net.add("Resize", x, "", net.constant(np.array([1.0, 1.0, 2.0, 2.0])), mode="nearest")
+    ),
+    "interpolation": lambda net, x: str(
+        net.add("Resize", x, "", "", net.constant(np.array([1, 4, 7, 9])), mode="linear")
+    ),
+    "sum gate": lambda net, x: str(
+        net.add("Mul", x, net.add("Tanh", net.add("ReduceSum", x, net.constant(np.array([2, 3])))))
+    ),
+    "largest gate": lambda net, x: str(net.add("Mul", x, net.add("ReduceMax", x, axes=[1]))),
+    "blocks": lambda net, x: str(
+        net.add("SpaceToDepth", net.add("DepthToSpace", x, blocksize=2, mode="CRD"), blocksize=2)
+    ),
     "softmax over channels": lambda net, x: str(net.add("Softmax", x, axis=1)),
     "split axis": lambda net, x: net.reshape(net.add("Neg", net.reshape(x, 1, 2, 2, 5, 6)), 1, 4, 5, 6),
     "transposed and back": lambda net, x: str(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tflite_case
 from graphs import int8_type, one_node_graph, random_int8
 from onnx import helper
 from onnx_case import check_case, import_case, onnx_model, operators
@@ -25,6 +26,16 @@ def test_equals_tflm(rng_seed: int) -> None:
     paddings = TensorSpec((4, 2), "int32", data=np.array(PADS))
     (expected,) = run_tflm("PAD", {}, [specs[0], paddings], specs[1:], [x])
     np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("value", [-128, -7, 0, 5, 127])
+@pytest.mark.parametrize(("scale", "zero_point"), [(0.1, -7), (1e-30, 127), (3e7, -128)])
+def test_padv2_equals_tflm(value: int, scale: float, zero_point: int) -> None:
+    """The constant is an integer of the output's quantization; it comes back exactly through its real value."""
+    x, y = (tflite_case.int8(shape, scale, zero_point) for shape in ((1, 3, 4, 2), (1, 6, 7, 4)))
+    constant = TensorSpec((1,), "int8", scale, zero_point, data=np.array([value]))
+    graph = tflite_case.check_case("PADV2", {}, [x, tflite_case.ints(np.array(PADS)), constant], [y])
+    assert operators(graph) == ["pad"]
 
 
 @pytest.mark.parametrize(("value", "fill"), [(0.0, -7), (0.24, -5), (-0.26, -10), (99.0, 127), (-99.0, -128)])
