@@ -83,7 +83,11 @@ OPTIONS = {
 }
 """The options table of each operator that has one; the others need none."""
 
-ENUMS = {"padding": "Padding", "mode": "MirrorPadMode"}  # a field's enumeration, and *activation_function
+ENUMS = {  # of a field; *activation_function is one, too
+    "padding": "Padding",
+    "mode": "MirrorPadMode",
+    "weights_format": "FullyConnectedOptionsWeightsFormat",
+}
 
 
 class TflmError(Exception):

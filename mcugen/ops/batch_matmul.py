@@ -9,6 +9,7 @@ y = clamp(MBQM(sum (a - z_a) (b - z_b), s_a s_b / s_y) + z_y).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,28 @@ def import_tflite_batch_matmul(ctx: TfliteImporter, n: TfliteNode) -> Sequence[s
         ctx.invalid(n, "it needs two operands")
     a, b = n.inputs[:2]
     adj_x, adj_y = (bool(n.options.get(name, False)) for name in ("adj_x", "adj_y"))
+    if not adj_x and _is_dense(ctx, a, b):
+        return [_emit_dense(ctx, n, a, b, adj_y)]
     return [emit_tflite_batch_matmul(ctx, n, a, b, adj_x, adj_y)]
+
+
+def _is_dense(ctx: TfliteImporter, a: str, b: str) -> bool:
+    """Whether b is one constant matrix as a dense layer's weights are, and a computed."""
+    quant, shape = ctx.type(b).quant, ctx.shape(b)
+    plain = quant is None or (quant.axis is None and quant.zero_point == (0,))
+    matrix = 2 <= len(shape) <= len(ctx.shape(a)) and set(shape[:-2]) <= {1}
+    return ctx.value(a) is None and ctx.value(b) is not None and plain and matrix
+
+
+def _emit_dense(ctx: TfliteImporter, n: TfliteNode, a: str, b: str, adj_y: bool) -> str:
+    """The same numbers as a dense layer, whose weights lie as its kernels read them."""
+    if ctx.is_quantized(n.outputs[0]):
+        ctx.require_int8(n, a, b, n.outputs[0])
+    matrix = ctx.constant_input(n, 1, "matrix").reshape(ctx.shape(b)[-2:])
+    weights = matrix if adj_y else matrix.T
+    w = ctx.add(n, weights, replace(ctx.type(b), shape=weights.shape))
+    bias = ctx.add(n, np.zeros(len(weights), np.float32 if matrix.dtype.kind == "f" else np.int32))
+    return ctx.emit(n, "fully_connected", [a, w, bias], {"clamp": ctx.clamp(n)})
 
 
 def emit_tflite_batch_matmul(

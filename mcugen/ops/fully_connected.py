@@ -14,7 +14,7 @@ import numpy as np
 
 from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops.add import emit_binary
-from mcugen.ops.batch_matmul import emit_batch_matmul, swapped
+from mcugen.ops.batch_matmul import emit_batch_matmul, emit_tflite_batch_matmul, swapped
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
 from mcugen.ops.functions import X
 from mcugen.ops.op import Op, clamp_array, clamp_of
@@ -127,6 +127,10 @@ def import_fully_connected(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     """TFLite FULLY_CONNECTED [x, weights (out, in), bias]: x is seen as rows of `in` elements."""
     if n.options["weights_format"] != "DEFAULT":
         ctx.unsupported(n, f"weights in the format {n.options['weights_format']}", "convert the model again")
+    computed = len(n.inputs) > 1 and ctx.value(n.inputs[1]) is None
+    if computed and not n.has_input(2) and len(ctx.shape(n.inputs[0])) == len(ctx.shape(n.inputs[1])) == 2:
+        a, b = n.inputs[:2]
+        return [emit_tflite_batch_matmul(ctx, n, a, b, adj_x=False, adj_y=True)]
     w, b = tflite_weights(ctx, n, 0)
     x, y = ctx.shape(n.inputs[0]), ctx.type(n.outputs[0])
     if len(ctx.shape(w)) != 2 or 0 in ctx.shape(w):

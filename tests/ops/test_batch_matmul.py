@@ -41,8 +41,25 @@ def test_equals_tflm(a: tuple[int, ...], b: tuple[int, ...], adj_x: bool, adj_y:
     za, zb, zy = (int(z) for z in rng.choice([-128, 127, *rng.integers(-128, 128, 4)], 3))
     left, right = int8(turned(a, adj_x), 0.05, za), turned(b, adj_y)
     check_tflite("BATCH_MATMUL", options, [left, int8(right, 0.03, zb)], [int8(out, 0.4, zy)])
-    constant = TensorSpec(right, "int8", 0.03, zb, data=rng.integers(-128, 128, right))
-    check_tflite("BATCH_MATMUL", options, [left, constant], [int8(out, 0.02, zy)])
+    for zero in (zb, 0):  # with 0 it may be a dense layer
+        constant = TensorSpec(right, "int8", 0.03, zero, data=rng.integers(-128, 128, right))
+        check_tflite("BATCH_MATMUL", options, [left, constant], [int8(out, 0.02, zy)])
+
+
+def test_a_constant_matrix_is_a_dense_layer() -> None:
+    for shape, zero, op in (((1, 7, 3), 0, "fully_connected"), ((1, 7, 3), 1, "batch_matmul")):
+        constant = TensorSpec(shape, "int8", 0.03, zero, data=np.arange(21).reshape(shape))
+        options = {"adj_x": False, "adj_y": False}
+        graph = check_tflite("BATCH_MATMUL", options, [int8((1, 5, 7)), constant], [int8((1, 5, 3))])
+        assert operators(graph) == [op]
+
+
+def test_a_dense_layer_with_computed_weights_equals_tflm() -> None:
+    options = {"fused_activation_function": "RELU", "keep_num_dims": False, "weights_format": "DEFAULT"}
+    for zero_point in (0, 5):
+        inputs = [int8((2, 7)), int8((3, 7), 0.04, zero_point), None]
+        graph = check_tflite("FULLY_CONNECTED", options, inputs, [int8((2, 3), 0.3)])
+        assert operators(graph) == ["batch_matmul"]
 
 
 def test_the_multiplier_is_float64(rng_seed: int) -> None:

@@ -16,7 +16,7 @@ from tests.tflm import TensorSpec, run_tflm
 
 ALL = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
 INF = math.inf
-TFLM_FUNCTIONS = ("sigmoid", "tanh", "hard_swish", "leaky_relu", "clip")
+TFLM_FUNCTIONS = ("sigmoid", "tanh", "hard_swish", "leaky_relu", "clip", "abs", "elu", "rsqrt")
 
 
 def reference(function: Expression, si: float, zi: int, so: float, zo: int) -> Array:
@@ -53,6 +53,8 @@ def test_squashing_equals_tflm(
         ("LEAKY_RELU", {"alpha": 0.1}, ("leaky_relu", X, float(np.float32(0.1)))),
         ("LEAKY_RELU", {"alpha": -2.5}, ("leaky_relu", X, -2.5)),
         ("RELU", {}, ("clip", X, 0.0, INF)),
+        ("ABS", {}, ("abs", X)),
+        ("ELU", {}, ("elu", X, 1.0)),
     ],
 )
 @pytest.mark.parametrize("ratio", [0.01, 0.3, 1.0, 1.3, 40.0])
@@ -65,6 +67,18 @@ def test_rescaling_functions_equal_tflm(
         zi, zo = (int(z) for z in rng.choice([-128, 127, *rng.integers(-128, 128, 4)], 2))
         expected = tflm(op, options, so * ratio, zi, so, zo)
         np.testing.assert_array_equal(reference(function, so * ratio, zi, so, zo), expected)
+
+
+@pytest.mark.parametrize("zero_point", [-128, -20, 100])
+@pytest.mark.parametrize("scale", [1e-4, 0.013, 0.9])
+def test_rsqrt_equals_tflm_where_it_is_defined(scale: float, zero_point: int) -> None:
+    x = np.arange(zero_point, 128).astype(np.int8).reshape(1, -1)
+    for so in (0.02 / math.sqrt(scale), 0.3 / math.sqrt(scale)):
+        specs = [TensorSpec(x.shape, "int8", s, z) for s, z in ((scale, zero_point), (so, -100))]
+        (expected,) = run_tflm("RSQRT", {}, specs[:1], specs[1:], [x])
+        y = reference(("rsqrt", X), scale, zero_point, so, -100)
+        np.testing.assert_array_equal(y[:, zero_point + 128 :], expected)
+        assert (y[:, : zero_point + 128] == 127).all()
 
 
 def test_relu6_equals_tflm_where_nothing_is_rescaled() -> None:
