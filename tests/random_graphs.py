@@ -127,9 +127,30 @@ class RandomGraph(Builder):
                 (1, 2 * shape[1], *shape[2:-1], channels // 2) if channels % 2 == 0 and rank > 2 else flat
             )
             return self.node("reshape", [x], shape=self.some(flat, turned, halved))
+        if kind in ("elementwise", "rows", "matmul"):
+            return self.whole(x, kind)
         if rank != 4:
             return x
         return self.spatial(x, kind)
+
+    def whole(self, x: str, kind: str) -> str:
+        """An operator that needs all channels of what it reads."""
+        shape, same = self.shape(x), self.tensors[x].type.quant or Quant((), ())
+        quant = Quant((self.some(0.5, 1.0, 30.0),), (self._zero(self.rng),))
+        if kind == "rows":
+            return self.node(self.some("l2_norm", "log_softmax"), [x])
+        if kind == "matmul":
+            if len(shape) < 3:
+                return x
+            constant = self.constant(random_int8(self.rng, (*(1,) * (len(shape) - 2), shape[-1], 3)), quant)
+            if self.some(0, 1):
+                return self.node("batch_matmul", [x, constant], quant, adj_x=False, adj_y=False)
+            turn = bool(self.some(0, 1))
+            return self.node("batch_matmul", [x, x], quant, adj_x=turn, adj_y=not turn)
+        op = self.some("minimum", "maximum", "squared_difference", "div", "prelu")
+        constant = self.constant(random_int8(self.rng, (*(1,) * (len(shape) - 1), shape[-1])), same)
+        other = constant if op == "prelu" else self.some(constant, x)
+        return self.node(op, [x, other], None if op in ("minimum", "maximum") else quant)
 
     def spatial(self, x: str, kind: str) -> str:
         _, height, width, channels = self.shape(x)
@@ -148,6 +169,14 @@ class RandomGraph(Builder):
             weights = self.sparse((1, *kernel, channels * self.some(1, 1, 2)), (3,))
             bias = self.bias(weights.shape[3])
             return self.weighted("depthwise_conv2d", x, weights, bias, zero, clamp=clamp, **window)
+        if kind == "transpose_conv":
+            weights = self.sparse((self.some(2, 4), *kernel, channels), self.some((0, 3), (0, 1, 2, 3)))
+            pads = (kernel[0] - 1, 0, self.some(0, -1), 0)
+            strides = self.some((1, 1), (2, 1))
+            bias = self.bias(len(weights))
+            return self.weighted(
+                kind, x, weights, bias, zero, clamp=clamp, groups=1, pads=pads, strides=strides
+            )
         if kind == "max_pool":
             return self.node("max_pool2d", [x], kernel=kernel, clamp=clamp, **window)
         if kind == "average_pool":
@@ -199,6 +228,10 @@ RARE = (
     "gather",
     "resize",
     "transpose",
+    "transpose_conv",
+    "elementwise",
+    "rows",
+    "matmul",
 )
 
 
