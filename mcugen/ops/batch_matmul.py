@@ -39,11 +39,21 @@ def emit_batch_matmul(ctx: Importer, n: OnnxNode, a: str, b: str) -> str:
     if len(sb) == 1:
         b = _reshaped(ctx, n, b, (*sb, 1))
     rank = max(len(ctx.shape(a)), len(ctx.shape(b)))
+    (a, adj_x), (b, adj_y) = (_turned(ctx, x) for x in (a, b))
     operands = [with_rank(ctx, n, x, rank) for x in (a, b)]
-    y = ctx.emit(n, "batch_matmul", operands, {"adj_x": False, "adj_y": False})
+    y = ctx.emit(n, "batch_matmul", operands, {"adj_x": adj_x, "adj_y": adj_y})
     shape = ctx.shape(y)
     kept = shape[:-2] + shape[-2:-1] * (len(sa) > 1) + shape[-1:] * (len(sb) > 1)
     return ctx.reshape(n, y, kept)
+
+
+def _turned(ctx: Importer, x: str) -> tuple[str, bool]:
+    """What x is the transposed matrices of, and True; x itself and False if it is no such transpose."""
+    name = ctx.resolve(x)
+    turn = next((node for node in ctx.nodes if node.outputs == (name,)), None)
+    if turn is None or turn.op != "transpose" or turn.attrs["perm"] != swapped(len(ctx.shape(x))):
+        return x, False
+    return turn.inputs[0], True
 
 
 def _reshaped(ctx: Importer, n: OnnxNode, x: str, shape: tuple[int, ...]) -> str:

@@ -121,7 +121,8 @@ def test_attention_normalises() -> None:
     ]
     shape = (1, 2, 6, 4)
     graph = normalise(check_case(nodes, {"q": shape, "k": shape, "v": shape}))
-    assert operators(graph).count("batch_matmul") == 2
+    assert operators(graph) == ["batch_matmul", "softmax", "batch_matmul"]
+    assert [n.attrs.get("adj_y") for n in graph.nodes] == [True, None, False]
 
 
 def test_shapes_that_do_not_fit() -> None:
