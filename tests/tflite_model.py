@@ -1,0 +1,42 @@
+""".tflite files of several operators for tests, and files that are wrong in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flatbuffers
+import tflm
+from tflm import TensorSpec
+
+Operator = tuple[str, Mapping[str, Any], Sequence[int], Sequence[int]]  # code, options, inputs, outputs
+
+
+def model(
+    tensors: Sequence[TensorSpec],
+    operators: Sequence[Operator],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    edit: Callable[[Any, Any], None] = lambda made, schema: None,
+) -> bytes:
+    """A file of one subgraph whose tensors are called t0, t1, ...; `edit` may change the schema's ModelT first."""
+    schema = tflm._package()[1]
+    buffers = [schema.BufferT()]
+    made = [tflm._tensor(schema, spec, f"t{i}", buffers) for i, spec in enumerate(tensors)]
+    codes, ops = [], []
+    for index, (code, options, read, written) in enumerate(operators):
+        number = getattr(schema.BuiltinOperator, code)
+        codes.append(
+            schema.OperatorCodeT(builtinCode=number, deprecatedBuiltinCode=min(number, 127), version=1)
+        )
+        op = schema.OperatorT(opcodeIndex=index, inputs=list(read), outputs=list(written))
+        if code in tflm.OPTIONS:
+            op.builtinOptionsType = getattr(schema.BuiltinOptions, tflm.OPTIONS[code])
+            op.builtinOptions = tflm._options(schema, tflm.OPTIONS[code], options)
+        ops.append(op)
+    graph = schema.SubGraphT(tensors=made, inputs=list(inputs), outputs=list(outputs), operators=ops)
+    whole = schema.ModelT(version=3, operatorCodes=codes, subgraphs=[graph], buffers=buffers)
+    edit(whole, schema)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(whole.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
