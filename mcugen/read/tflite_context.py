@@ -166,7 +166,7 @@ class TfliteImporter:
 
     def add(self, n: TfliteNode, array: Array, ttype: TensorType | None = None) -> str:
         """A constant; by default of the array's dtype, without quantization."""
-        data = np.ascontiguousarray(array)
+        data = np.asarray(array, order="C")
         name = self.fresh(f"{n.outputs[0]}/constant")
         made = ttype or TensorType(data.shape, DType(data.dtype.name))
         self.tensors[name] = Tensor(name, made, data)

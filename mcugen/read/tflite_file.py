@@ -138,6 +138,12 @@ def shown(faults: Sequence[Fault]) -> list[Fault]:
     return [*faults[:SHOWN], Fault("", f"and {rest} more")] if rest > 0 else list(faults)
 
 
+def _has_values(tensor: TfliteTensor) -> bool:
+    """Whether a tensor holds something before any operator has run, or is of a kind that is not read."""
+    fixed = tensor.data is not None or tensor.is_variable or tensor.sparse
+    return fixed or 0 in tensor.shape or tensor.dtype in ("string", "variant")
+
+
 class _Parser:
     """Turns verified bytes into dataclasses and collects what contradicts itself."""
 
@@ -233,18 +239,16 @@ class _Parser:
         outputs: Sequence[int],
     ) -> None:
         """Every tensor is written once, and before it is read."""
-        known = {
-            *inputs,
-            *(i for i, t in enumerate(tensors) if t.data is not None or t.is_variable or t.sparse),
-        }
-        known.update(i for i, t in enumerate(tensors) if 0 in t.shape)
+        known = {*inputs, *(i for i, t in enumerate(tensors) if _has_values(t))}
         written = {i for op in operators for i in op.outputs}
         for number, op in enumerate(operators):
             name = f"{where}tflite:{op.code} #{number}"
             for i in op.inputs:
                 if i >= 0 and i not in known:
-                    later = "before it is computed (a cycle?)" if i in written else ", which nothing computes"
-                    self.fault(name, f"reads the tensor {tensors[i].name!r} {later}".replace(" ,", ","))
+                    later = (
+                        " before it is computed (a cycle?)" if i in written else ", which nothing computes"
+                    )
+                    self.fault(name, f"reads the tensor {tensors[i].name!r}{later}")
                     known.add(i)
             for i in op.outputs:
                 if i in known and 0 not in tensors[i].shape:

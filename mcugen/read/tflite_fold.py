@@ -163,4 +163,4 @@ def fold(code: str, options: Options, inputs: Sequence[Tensor], output: TensorTy
         raise ValueError(str(error)) from None
     if result.size > FOLD_LIMIT:
         raise ValueError(f"a constant of {result.size:,} elements")
-    return np.ascontiguousarray(result)
+    return np.asarray(result, order="C")
