@@ -11,7 +11,7 @@ def check_graph(graph: Graph, stage: str) -> Graph:
     """The graph itself if names are defined before use and once, types follow the operators, and constants their
     types. Raises InternalError with all faults."""
     faults: list[Fault] = []
-    known = {*graph.inputs, *(n for n, t in graph.tensors.items() if t.data is not None)}
+    known = {*graph.inputs, *graph.states, *(n for n, t in graph.tensors.items() if t.data is not None)}
     for node in graph.nodes:
         if node.op not in OPS:
             faults.append(Fault(node.name, f"unknown operator {node.op}"))

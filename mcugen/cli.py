@@ -36,7 +36,12 @@ app = typer.Typer(
 )
 
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="The trained float network, .onnx.", show_default=False)
+    Path,
+    typer.Argument(metavar="MODEL", help="The trained network: float .onnx, or .tflite.", show_default=False),
+]
+SignatureOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Which signature of a .tflite with several, e.g. serving_default."),
 ]
 BoardOption = Annotated[
     str,
@@ -90,19 +95,15 @@ def _base_name(text: str) -> str:
     return Path(text).resolve().name if Path(text).exists() else text
 
 
-def _stored_command(
-    model: Path, board: str, calib: str | None, name: str | None, percentile: float | None, debug_layers: bool
-) -> str:
+def _stored_command(model: Path, board: str, **options: str | float | bool | None) -> str:
     """The command that makes the library again, with base names only, so that equal input gives equal bytes."""
     words = ["mcugen", "build", model.name, "--board", _base_name(board)]
-    if calib is not None:
-        words += ["--calib", _base_name(calib)]
-    if percentile is not None:
-        words += ["--percentile", repr(percentile)]
-    if name is not None:
-        words += ["--name", name]
-    if debug_layers:
-        words.append("--debug-layers")
+    for name, value in options.items():
+        if value is None or value is False:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words.append(_base_name(value) if isinstance(value, str) and name == "calib" else str(value))
     return shlex.join(words)
 
 
@@ -111,6 +112,7 @@ def _stored_command(
 Examples:
   mcugen build kws.onnx --board nucleo-f446re --calib kws_calib.npz -o out/
   mcugen build kws.onnx --calib data:representative_dataset --percentile 99.99
+  mcugen build kws_int8.tflite                # quantized already: its own integers
   mcugen build kws.onnx --calib random        # sizes are real, answers are not"""
 )
 def build(
@@ -136,6 +138,7 @@ def build(
             help="Calibrate by the P-th percentile of all values (50 < P <= 100), not by min-max.",
         ),
     ] = None,
+    signature: SignatureOption = None,
     debug_layers: Annotated[
         bool,
         typer.Option(
@@ -160,9 +163,18 @@ def build(
             out=out,
             name=name,
             percentile=percentile,
+            signature=signature,
             debug_layers=debug_layers,
             progress=track,
-            command=_stored_command(model, board, calib, name, percentile, debug_layers),
+            command=_stored_command(
+                model,
+                board,
+                calib=calib,
+                percentile=percentile,
+                signature=signature,
+                name=name,
+                debug_layers=debug_layers,
+            ),
         )
     if as_json:
         print(json.dumps(built.manifest, indent=1))
@@ -233,6 +245,7 @@ def analyze(
     model: ModelArgument,
     board: BoardOption = "cortex-m4",
     calib: CalibOption = None,
+    signature: SignatureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
@@ -243,7 +256,7 @@ def analyze(
 
     bar, track = _progress()
     with bar:
-        result = analysis.analyze(model, board, calib, track)
+        result = analysis.analyze(model, board, calib, track, signature)
     if as_json:
         print(json.dumps(result, indent=1))
     else:

@@ -12,42 +12,66 @@ from mcugen.ops import OPS
 CHUNK_BYTES = 64 << 20  # of the widest activation as float64, im2col not counted
 
 
+States = dict[str, Array]
+
+
 def batchable(graph: Graph) -> bool:
     """Whether N samples can run at once along the first axis."""
     activations = (t for t in graph.tensors.values() if t.data is None)
-    return all(t.shape[:1] == (1,) for t in activations) and all(
-        OPS[n.op].batchable(n, graph) for n in graph.nodes
+    return (
+        not graph.states
+        and all(t.shape[:1] == (1,) for t in activations)
+        and all(OPS[n.op].batchable(n, graph) for n in graph.nodes)
     )
 
 
-def run(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """All activations by name, from inputs of exactly the graph's shapes (or N samples if batchable)."""
+def rest(graph: Graph) -> States:
+    """The graph's states as a reset leaves them."""
+    types = {name: graph.type(name) for name in graph.states}
+    return {name: np.full(t.shape, t.rest, t.dtype.numpy) for name, t in types.items()}
+
+
+def run(graph: Graph, feeds: Mapping[str, Array], states: States | None = None) -> dict[str, Array]:
+    """All activations by name, from inputs of exactly the graph's shapes (or N samples if batchable).
+
+    `states` are read and overwritten; without them the run starts from a reset.
+    """
+    memory = rest(graph) if states is None else states
     values: dict[str, Array] = {name: feeds[name] for name in graph.inputs}
     for node in graph.nodes:
-        xs = [graph.constant(i) if graph.is_constant(i) else values[i] for i in node.inputs]
+        xs = [_operand(graph, name, values, memory) for name in node.inputs]
         quantized = graph.type(node.outputs[0]).dtype != DType.FLOAT32
         room = OPS[node.op]
         results = room.reference(node, graph, xs) if quantized else room.float_reference(node, graph, xs)
-        for name, result in zip(node.outputs, results, strict=True):
-            values[name] = result if quantized else np.asarray(result, np.float32)
+        updated = room.updates(node, graph)
+        for name, result in zip((*node.outputs, *updated), results, strict=True):
+            target = memory if name in updated else values
+            target[name] = result if quantized else np.asarray(result, np.float32)
     return values
+
+
+def _operand(graph: Graph, name: str, values: Mapping[str, Array], states: Mapping[str, Array]) -> Array:
+    if graph.is_constant(name):
+        return graph.constant(name)
+    return states[name] if name in states else values[name]
 
 
 def run_samples(graph: Graph, samples: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
     """All activations, chunk by chunk of samples: samples are [N, *shape] where shape is the input's without its
     batch axis (or the whole shape, if it has none); each array given back is [n, *shape of the tensor's type]
-    with the batch axis merged into n."""
+    with the batch axis merged into n. States start from a reset and persist over the samples."""
     count = len(next(iter(samples.values())))
     feeds = {name: samples[name].reshape(count, *graph.type(name).shape) for name in graph.inputs}
-    widest = max(t.type.elements for t in graph.tensors.values() if t.data is None)
     if batchable(graph):
+        widest = max(t.type.elements for t in graph.tensors.values() if t.data is None)
         step = max(1, min(256, CHUNK_BYTES // (8 * widest * 9)))
         for i in range(0, count, step):
             chunk = {n: f[i : i + step].reshape(-1, *f.shape[2:]) for n, f in feeds.items()}
             yield {n: v.reshape(-1, *graph.type(n).shape) for n, v in run(graph, chunk).items()}
     else:
+        states = rest(graph)
         for i in range(count):
-            values = run(graph, {n: f[i] for n, f in feeds.items()})
+            values = run(graph, {n: f[i] for n, f in feeds.items()}, states)
             yield {n: v[np.newaxis] for n, v in values.items()}
 
 

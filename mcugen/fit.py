@@ -28,7 +28,9 @@ class Needs:
 
 def needs(library: Library, tables: Tables) -> Needs:
     """What a library takes; code and stack are counted with what the largest networks need."""
-    return Needs(library.storage.arena + STACK_BYTES, weight_bytes(tables) + CODE_BYTES)
+    return Needs(
+        library.storage.arena + library.storage.state + STACK_BYTES, weight_bytes(tables) + CODE_BYTES
+    )
 
 
 def weight_bytes(tables: Tables) -> int:
@@ -47,7 +49,8 @@ def check_fit(library: Library, tables: Tables) -> None:
         faults.append(
             Fault(
                 "RAM",
-                f"the arena of {library.storage.arena:,} bytes and {STACK_BYTES:,} bytes of stack are "
+                f"the arena of {library.storage.arena:,} bytes, {library.storage.state:,} bytes of state and "
+                f"{STACK_BYTES:,} bytes of stack are "
                 f"{wanted.ram - ram:,} bytes more than the board's {ram:,}",
                 f"a smaller input or fewer channels (the largest tensor is {peak.name!r} with {peak.size:,} bytes), "
                 f"or {larger}",

@@ -52,6 +52,7 @@ def save_graph(graph: Graph, path: Path) -> None:
         "name": graph.name,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
+        "states": graph.states,
         "nodes": [
             {
                 "name": n.name,
@@ -109,8 +110,8 @@ def _graph(document: dict[str, Any], arrays: Any) -> Graph:
         )
         for n in document["nodes"]
     )
-    inputs, outputs = _tuples(document["inputs"]), _tuples(document["outputs"])
-    return check_graph(Graph(document["name"], inputs, outputs, nodes, tensors), "loading")
+    inputs, outputs, states = (_tuples(document[key]) for key in ("inputs", "outputs", "states"))
+    return check_graph(Graph(document["name"], inputs, outputs, nodes, tensors, states), "loading")
 
 
 def load_graph(path: Path) -> Graph:

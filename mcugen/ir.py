@@ -71,6 +71,11 @@ class TensorType:
         return self.quant.scale[0]
 
     @property
+    def rest(self) -> int:
+        """The integer that a state of this type holds after a reset: TFLM fills int8 with the zero point."""
+        return self.zero_point if self.dtype is DType.INT8 and self.quant is not None else 0
+
+    @property
     def zero_point(self) -> int:
         """The per-tensor zero point; only for a tensor quantized per tensor."""
         assert self.quant is not None and self.quant.axis is None
@@ -120,13 +125,18 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in execution order; every name a node uses is in `tensors`."""
+    """Nodes in execution order; every name a node uses is in `tensors`.
+
+    `states` are tensors without data that persist between runs: nodes read them as inputs, and those that change
+    them say so (`Op.updates`).
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
+    states: tuple[str, ...] = ()
 
     def type(self, tensor: str) -> TensorType:
         return self.tensors[tensor].type

@@ -76,11 +76,12 @@ def describe(
     library: Library,
     tables: Tables,
     files: Mapping[str, bytes],
-    float_graph: Graph,
+    original: Graph,
     ranges: Mapping[str, tuple[float, float]],
     notes: list[str],
+    model_format: str = "onnx",
 ) -> dict[str, Any]:
-    """The manifest as plain data."""
+    """The manifest as plain data. `original`: the graph before quantization, or as the file holds it."""
     graph, storage, board = library.graph, library.storage, library.board
     constants = [t for t in graph.tensors.values() if t.data is not None]
     aliases = [n for n in graph.nodes if n.op in ALIASES]
@@ -89,7 +90,7 @@ def describe(
         "mcugen": __version__,
         "name": library.name,
         "command": library.command,
-        "model": {"file": library.model_file, "sha256": library.model_sha256, "format": "onnx"},
+        "model": {"file": library.model_file, "sha256": library.model_sha256, "format": model_format},
         "target": {"board": board.name, "cpu": board.cpu, "flags": list(board.flags)},
         "inputs": [_port(graph, n) for n in graph.inputs],
         "outputs": [_port(graph, n) for n in graph.outputs],
@@ -97,10 +98,10 @@ def describe(
             "arena": storage.arena,
             "arena_lower_bound": storage.plan.lower_bound,
             "weights": sum(a.nbytes for a in tables.arrays.values()),
-            "state": 0,
+            "state": storage.state,
         },
         "macs": library.macs,
-        "float_bytes": sum(t.type.bytes for t in float_graph.tensors.values() if t.data is not None),
+        "float_bytes": sum(4 * t.type.elements for t in original.tensors.values() if t.data is not None),
         "int8_bytes": sum(t.type.bytes for t in constants),
         "layers": [_layer(library, layer) for layer in library.layers],
         "aliases": [{"origin": n.origin, "input": n.inputs[0], "output": n.outputs[0]} for n in aliases],

@@ -16,13 +16,15 @@ from mcugen.graph_file import save_graph
 from mcugen.ir import Graph
 from mcugen.manifest import describe
 from mcugen.naming import c_name
-from mcugen.normalise import normalise
+from mcugen.normalise import normalise, tidy
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.input_transpose import fuse_input_transpose
 from mcugen.quantize.ptq import Ranges, quantize
+from mcugen.read import is_tflite
 from mcugen.read.float_check import check_import
-from mcugen.read.onnx_import import ImportedModel, import_onnx
+from mcugen.read.onnx_import import import_onnx
+from mcugen.read.tflite_import import import_tflite
 from mcugen.render import Library, render, user_shape
 from mcugen.schedule import schedule
 from mcugen.select import select
@@ -37,6 +39,7 @@ class Settings:
     calib: Any = None
     name: str | None = None
     percentile: float | None = None
+    signature: str | None = None
     debug_layers: bool = False
     seed: int = 0
     command: str = ""
@@ -47,9 +50,10 @@ class Compiled:
     """A model compiled for one board, before anything is written."""
 
     library: Library
-    float_graph: Graph
+    original: Graph  # normalised float graph, or the integer graph that the file holds
     ranges: Ranges
     notes: tuple[str, ...]
+    format: str = "onnx"  # of the model file
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,32 @@ def input_specs(graph: Graph) -> list[InputSpec]:
     return specs
 
 
-def read(path: Path) -> tuple[ImportedModel, Graph]:
-    """The model file and its normalised float graph, compared with onnxruntime's results on the original file."""
+@dataclass(frozen=True)
+class Model:
+    """A model file that was read: its normalised float graph, or (`quantized`) the integer graph that it holds."""
+
+    graph: Graph
+    sha256: str
+    format: str
+    notes: tuple[str, ...]
+    quantized: bool = False
+
+
+def read(path: Path, signature: str | None = None) -> Model:
+    """Read an ONNX or .tflite file. `signature` chooses among those of a .tflite.
+
+    An ONNX file's normalised graph is compared with onnxruntime's results on the original.
+    """
+    if is_tflite(path):
+        tflite = import_tflite(path, signature)
+        graph = tidy(tflite.graph) if tflite.quantized else normalise(tflite.graph)
+        return Model(graph, tflite.file.sha256, "tflite", tflite.notes, tflite.quantized)
+    if signature is not None:
+        raise UsageError("no such signature", [Fault("--signature", "only .tflite files have signatures")])
     imported = import_onnx(path)
     graph = normalise(imported.graph)
     check_import(imported, graph)
-    return imported, graph
+    return Model(graph, imported.file.sha256, "onnx", imported.notes)
 
 
 def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Ranges:
@@ -121,9 +145,13 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
 
 
 def compile_graph(graph: Graph, ranges: Ranges) -> Graph:
-    """The final integer graph, in the order in which it will run."""
-    integer = check_graph(quantize(graph, ranges), "quantization")
-    integer = check_graph(drop_channels(integer), "channel elimination")
+    """The final integer graph of a float graph, in the order in which it will run."""
+    return finish_graph(check_graph(quantize(graph, ranges), "quantization"))
+
+
+def finish_graph(graph: Graph) -> Graph:
+    """An integer graph without what need not be computed, in the order in which it will run."""
+    integer = check_graph(drop_channels(graph), "channel elimination")
     integer = check_graph(fuse_input_transpose(integer), "input transposes")
     return check_graph(schedule(integer), "scheduling")
 
@@ -140,20 +168,22 @@ def lay_out(
 def compile_model(path: Path, board: Board, settings: Settings, progress: Progress = silent) -> Compiled:
     """Everything up to the finished library, in memory. Raises what its stages raise."""
     with stage(progress, "reading the model"):
-        imported, graph = read(path)
-    notes = list(imported.notes)
+        model = read(path, settings.signature)
+    notes = list(model.notes)
     wanted = path.stem if settings.name is None else settings.name
     name = c_name(wanted)
     if settings.name not in (None, name):
         notes.append(f"the library is called {name}: {settings.name!r} is no name for C in lower case")
-    ranges = find_ranges(graph, settings, progress, notes)
+    ranges: Ranges = {}
+    if not model.quantized:
+        ranges = find_ranges(model.graph, settings, progress, notes)
+    elif settings.calib is not None or settings.percentile is not None:
+        notes.append("the model is quantized already: --calib and --percentile change nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
     with stage(progress, "placing the buffers"):
-        integer = compile_graph(graph, ranges)
-        library = lay_out(
-            integer, board, name, path.name, imported.file.sha256, command, settings.debug_layers
-        )
-    return Compiled(library, graph, ranges, tuple(notes))
+        integer = finish_graph(model.graph) if model.quantized else compile_graph(model.graph, ranges)
+        library = lay_out(integer, board, name, path.name, model.sha256, command, settings.debug_layers)
+    return Compiled(library, model.graph, ranges, tuple(notes), model.format)
 
 
 def write(compiled: Compiled, out: Path) -> Build:
@@ -168,8 +198,8 @@ def write(compiled: Compiled, out: Path) -> Build:
         save_graph(library.graph, folder / f"{library.name}.graph.npz")
         for path in (f"{library.name}.graph.npz",):
             files[path] = (folder / path).read_bytes()
-        notes = list(compiled.notes)
-        manifest.update(describe(library, tables, files, compiled.float_graph, compiled.ranges, notes))
+        notes, original = list(compiled.notes), compiled.original
+        manifest.update(describe(library, tables, files, original, compiled.ranges, notes, compiled.format))
 
     folder = write_folder(out, library.name, files, finish, manifest)
     return Build(folder, manifest)
@@ -183,20 +213,26 @@ def build(
     out: str | Path = "out",
     name: str | None = None,
     percentile: float | None = None,
+    signature: str | None = None,
     debug_layers: bool = False,
     progress: Progress = silent,
     command: str = "",
 ) -> Build:
-    """Compile an ONNX file into the folder out/NAME and return it with its manifest.
+    """Compile an ONNX or .tflite file into the folder out/NAME and return it with its manifest.
 
     calib: what `--calib` takes, or from Python an array [N, *input_shape], a dict of them by input name, or an
     iterable of samples. board: a name, the path of a .toml, or a Board. debug_layers: give every layer's output
-    bytes of its own, for a debugger; it takes more RAM. Raises McugenError's subclasses for everything that a user
-    can mend.
+    bytes of its own, for a debugger; it takes more RAM. signature: which of a .tflite's signatures. Raises
+    McugenError's subclasses for everything that a user can mend.
     """
     target = board if isinstance(board, Board) else load_board(str(board))
     settings = Settings(
-        calib=calib, name=name, percentile=percentile, debug_layers=debug_layers, command=command
+        calib=calib,
+        name=name,
+        percentile=percentile,
+        signature=signature,
+        debug_layers=debug_layers,
+        command=command,
     )
     compiled = compile_model(Path(model), target, settings, progress)
     return write(compiled, Path(out))

@@ -114,16 +114,19 @@ def _value_text(value: Value, library: str) -> str:
     return str(value)
 
 
-def _place(offset: int) -> str:
-    """A place in the arena as a C expression."""
-    return f"net->arena + {offset}" if offset else "net->arena"
+def _place(offset: int, member: str = "arena") -> str:
+    """A place in the arena or in the states as a C expression."""
+    return f"net->{member} + {offset}" if offset else f"net->{member}"
 
 
 def _place_text(library: Library, tensor: str) -> str:
     shape = ",".join(str(d) for d in library.graph.type(tensor).shape[1:])
+    kind = library.graph.type(tensor).dtype.value
     if library.graph.is_constant(tensor):
-        return f"constant int8[{shape}]"
-    return f"int8[{shape}] arena+{library.storage.offset(tensor)}"
+        return f"constant {kind}[{shape}]"
+    if tensor in library.storage.states:
+        return f"{kind}[{shape}] state+{library.storage.states[tensor]}"
+    return f"{kind}[{shape}] arena+{library.storage.offset(tensor)}"
 
 
 def _comment(library: Library, layer: Layer) -> list[str]:
@@ -133,7 +136,9 @@ def _comment(library: Library, layer: Layer) -> list[str]:
     y = node.outputs[0]
     start, end = library.storage.offset(y), library.storage.offset(y) + library.graph.type(y).bytes
     starts = {
-        library.storage.offset(i): library.storage.offset(i) + library.graph.type(i).bytes for i in inputs
+        library.storage.offset(i): library.storage.offset(i) + library.graph.type(i).bytes
+        for i in inputs
+        if i not in library.storage.states
     }
     shared = any(a < end and start < b for a, b in starts.items())
     how = " (in place)" if start in starts else " (overlapping)" if shared else ""
@@ -144,6 +149,11 @@ def _comment(library: Library, layer: Layer) -> list[str]:
     return [comment_text(line) for line in [*lines, *layer.kernel.bounds(node, library.graph)] if line]
 
 
+def _tensor_place(library: Library, tensor: str) -> str:
+    states = library.storage.states
+    return _place(states[tensor], "state") if tensor in states else _place(library.storage.offset(tensor))
+
+
 def _call_context(
     library: Library, layer: Layer, calls: Sequence[Call], tables: Tables
 ) -> list[dict[str, Any]]:
@@ -152,7 +162,7 @@ def _call_context(
     for number, call in enumerate(calls):
         constants = operand_tables(library.graph, layer, call, tables)
         operands = [
-            f"{library.name}_{constants[i].name}" if i in constants else _place(library.storage.offset(i))
+            f"{library.name}_{constants[i].name}" if i in constants else _tensor_place(library, i)
             for i in (*call.inputs, call.output)
         ]
         scratch = f"{layer.node.name}/scratch"
@@ -224,6 +234,15 @@ def _accessors(library: Library) -> list[dict[str, Any]]:
     return functions
 
 
+def _resets(library: Library) -> list[dict[str, int]]:
+    """Runs of state bytes and what a reset fills them with: first byte, one past the last, the byte."""
+    runs = []
+    for name, offset in library.storage.states.items():
+        kind = library.graph.type(name)
+        runs.append({"begin": offset, "end": offset + kind.bytes, "value": kind.rest})
+    return runs
+
+
 def _usage(library: Library) -> list[tuple[str, str]]:
     """The header's opening example: lines of C, padded to one width, with what they mean."""
     name, graph = library.name, library.graph
@@ -234,6 +253,14 @@ def _usage(library: Library) -> list[tuple[str, str]]:
         (f"{name}_run(&net);", "consumes what was written; cannot fail"),
         (f"const int8_t *y = {name}_output(&net{y});", "read it before you write the next input"),
     ]
+    if library.storage.state:
+        lines.insert(
+            1,
+            (
+                f"{name}_reset(&net);",
+                f"before the first run: clears {library.storage.state:,} bytes of state",
+            ),
+        )
     width = max(len(code) for code, _ in lines)
     return [(code.ljust(width), meaning) for code, meaning in lines]
 
@@ -259,6 +286,8 @@ def render(library: Library) -> tuple[dict[str, str], Tables]:
         "command": comment_text(library.command, 2000),
         "summary": f"{summary}, for {library.board.name}.",
         "arena": library.storage.arena,
+        "state": library.storage.state,
+        "resets": _resets(library),
         "align": 16 if library.board.isa.mve else 8,
         "runtime_version": RUNTIME_VERSION,
         "inputs": port_contexts(library, library.graph.inputs),

@@ -9,14 +9,15 @@ from mcugen.ir import Graph, Node, Tensor
 
 
 def live(graph: Graph) -> Graph:
-    """Without nodes that no output depends on, and without tensors that nothing names. Inputs stay."""
+    """Without nodes that no output or state depends on, and without tensors that nothing names. Inputs stay."""
     needed = set(graph.outputs)
+    states = set(graph.states)
     kept: list[Node] = []
     for node in reversed(graph.nodes):
-        if needed.intersection(node.outputs):
+        if needed.intersection(node.outputs) or states.intersection(node.inputs):
             kept.append(node)
             needed.update(node.inputs)
-    used = {*graph.inputs, *graph.outputs, *(t for n in kept for t in (*n.inputs, *n.outputs))}
+    used = {*graph.inputs, *graph.states, *graph.outputs, *(t for n in kept for t in (*n.inputs, *n.outputs))}
     tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
     return replace(graph, nodes=tuple(reversed(kept)), tensors=tensors)
 

@@ -51,7 +51,7 @@ class _Problem:
 
 
 def _problem(graph: Graph) -> _Problem:
-    names = [name for name, tensor in graph.tensors.items() if tensor.data is None]
+    names = [name for name, t in graph.tensors.items() if t.data is None and name not in graph.states]
     index = {name: t for t, name in enumerate(names)}
     users = [-1 if name in graph.outputs else 0 for name in names]
     makers = [0] * len(names)
@@ -65,10 +65,14 @@ def _problem(graph: Graph) -> _Problem:
         for t in writes[k]:
             makers[t] = 1 << k
     needs = []
-    for read in reads:
+    touched = {name: 0 for name in graph.states}  # nodes so far that touch a state: they keep their order
+    for k, (node, read) in enumerate(zip(graph.nodes, reads, strict=True)):
         need = 0
         for t in read:
             need |= makers[t]
+        for name in touched.keys() & set(node.inputs):
+            need |= touched[name]
+            touched[name] |= 1 << k
         needs.append(need)
     sizes = tuple(graph.type(name).bytes for name in names)
     inputs = sum(sizes[index[name]] for name in dict.fromkeys(graph.inputs))

@@ -22,6 +22,7 @@ from mcugen.tools import require_tool, run_tool
 
 CDEF = """
 size_t mcugen_host_size(void);
+void mcugen_host_reset(void *memory);
 void mcugen_host_run(void *memory, const int8_t *inputs, int8_t *outputs, int8_t *traces, size_t count);
 """
 Samples = Array | Sequence[Array] | Mapping[str, Array]
@@ -75,6 +76,7 @@ class HostLibrary:
         self._memory = np.full(self._lib.mcugen_host_size() + 64, 0xA5, np.uint8)
         address = self._memory.ctypes.data
         self._net = self._ffi.cast("void *", address + -address % 64)
+        self.reset()
 
     def _load(self, compiler: str, flags: list[str], cache: Path) -> Any:
         """The compiled twin; a damaged one in the cache is compiled again."""
@@ -97,7 +99,8 @@ class HostLibrary:
         name = self.manifest["name"]
         layers = [{"offset": e["output"]["offset"], "bytes": e["output"]["bytes"]} for e in self.layers]
         ports = {"inputs": self._ports(self.inputs), "outputs": self._ports(self.outputs)}
-        host = environment().get_template("host.c.j2").render(name=name, layers=layers, **ports)
+        state = self.manifest["memory"]["state"]
+        host = environment().get_template("host.c.j2").render(name=name, layers=layers, state=state, **ports)
         folder = (self.folder / "src").resolve()
         sources = sorted(folder.glob("*.[ch]"))
         key = hashlib.sha256(repr((command, flags)).encode() + host.encode())
@@ -233,7 +236,8 @@ class HostLibrary:
         return results[0] if len(results) == 1 else results
 
     def reset(self) -> None:
-        """Clear the model's state between sequences. Models of this version have none."""
+        """Forget all samples so far: clears the model's state, where it has one."""
+        self._lib.mcugen_host_reset(self._net)
 
 
 def quantize_port(real: Array, port: Mapping[str, Any]) -> Array:

@@ -1,4 +1,4 @@
-"""Where every activation lives: aliases, lives and overlaps for the planner, and the checked plan."""
+"""Where every activation and state lives: aliases, lives and overlaps for the planner, and the checked plan."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from mcugen.select import ALIASES, Layer
 
 @dataclass(frozen=True)
 class Storage:
-    """The arena: which buffer each tensor lives in, and the plan that places the buffers."""
+    """Which buffer of the arena each activation lives in and the plan that places the buffers; the states' places.
+
+    States are a member of the library's struct of their own: they outlive a run, the arena does not.
+    """
 
     buffer_of: Mapping[str, str]
     buffers: tuple[Buffer, ...]
     plan: Plan
+    states: Mapping[str, int]  # bytes from the start of the states
+    state: int  # bytes of all states
 
     def offset(self, tensor: str) -> int:
-        """Bytes from the arena's start."""
+        """Bytes from the arena's start, of an activation."""
         return self.plan.offsets[self.buffer_of[tensor]]
 
     @property
@@ -32,7 +37,7 @@ class Storage:
 
 def _aliases(graph: Graph) -> dict[str, str]:
     """The tensor whose buffer each activation uses."""
-    owner = {name: name for name, t in graph.tensors.items() if t.data is None}
+    owner = {name: name for name, t in graph.tensors.items() if t.data is None and name not in graph.states}
     for node in graph.nodes:
         if node.op in ALIASES:
             owner[node.outputs[0]] = owner[node.inputs[0]]
@@ -51,12 +56,23 @@ def _buffers(graph: Graph, layers: Sequence[Layer], owner: Mapping[str, str]) ->
                 last[owner[name]] = max(last[owner[name]], layer.index)
     for name in graph.outputs:
         last[owner[name]] = len(layers)
-    buffers = [Buffer(n, graph.type(n).bytes, first[n], last[n]) for n in first]
+    buffers = [Buffer(n, graph.type(n).bytes, first[n], last[n], graph.type(n).dtype.size) for n in first]
     for layer in layers:
         size = layer.kernel.scratch(layer.node, graph)
         if size:
             buffers.append(Buffer(f"{layer.node.name}/scratch", size, layer.index, layer.index, align=8))
     return buffers
+
+
+def _states(graph: Graph) -> tuple[dict[str, int], int]:
+    """Offsets of the states, one behind the other, and their bytes."""
+    offsets: dict[str, int] = {}
+    end = 0
+    for name in graph.states:
+        size = graph.type(name).dtype.size
+        offsets[name] = -(-end // size) * size
+        end = offsets[name] + graph.type(name).bytes
+    return offsets, end
 
 
 def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Storage:
@@ -97,4 +113,4 @@ def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Sto
         for i, output, pairs, whole in accesses
     ]
     check_plan(plan, buffers, steps)
-    return Storage(owner, tuple(buffers), plan)
+    return Storage(owner, tuple(buffers), plan, *_states(graph))

@@ -184,6 +184,7 @@ def _compare(
     totals = _Totals([0] * count, [0] * count, [Noise() if model else None for _ in range(count)])
     feeds = dict(zip(graph.inputs, samples.ints, strict=True))
     start = 0
+    library.reset()
     for chunk in progress(Samples(run_samples(graph, feeds), len(samples)), "comparing"):
         size = len(chunk[graph.outputs[0]])
         part = slice(start, start + size)

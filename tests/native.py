@@ -40,6 +40,7 @@ void test_layer(const int8_t *arena, int32_t layer)
 int main(void)
 {{
     memset(&net, 0xA5, sizeof net);
+    {reset}
     for (;;) {{
 {reads}
         {name}_run(&net);
@@ -70,6 +71,7 @@ def compile_native(folder: Path, work: Path, compiler: str, flags: Sequence[str]
     main.write_text(
         MAIN.format(
             name=name,
+            reset=f"{name}_reset(&net);" if manifest["memory"]["state"] else "",
             offsets=", ".join(str(e["output"]["offset"]) for e in layers) or "0",
             sizes=", ".join(str(e["output"]["bytes"]) for e in layers) or "0",
             reads=reads,

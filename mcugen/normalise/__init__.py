@@ -31,6 +31,17 @@ PASSES = (
 )
 
 
+TIDY = (merge_reshapes, fuse_pad, merge_reshapes, name_tensors)  # exact on integers, too
+
+
+def tidy(graph: Graph) -> Graph:
+    """An integer graph as it was quantized elsewhere, without what costs and computes nothing; the same bytes."""
+    graph = check_graph(live(graph), "import")
+    for graph_pass in TIDY:
+        graph = check_graph(graph_pass(graph), graph_pass.__name__)
+    return graph
+
+
 def normalise(graph: Graph) -> Graph:
     """The normalised float graph; same inputs and outputs, same function up to float rounding."""
     graph = check_graph(live(graph), "import")

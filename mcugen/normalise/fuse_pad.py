@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mcugen.ir import Graph, Node, Tensor, TensorType
+from mcugen.ir import Graph, Node, Tensor
 from mcugen.rewrite import fused_origins, with_nodes
 
 
@@ -46,7 +46,9 @@ def fuse_pad(graph: Graph) -> Graph:
             flat, x = x, f"{x}/unpadded{unpadded[1]}"
             if x not in tensors:
                 nodes.append(replace(shape, name=x, inputs=(flat,), outputs=(x,), attrs={"shape": unpadded}))
-                tensors[x] = Tensor(x, TensorType(unpadded), source=graph.tensors[flat].source)
+                tensors[x] = Tensor(
+                    x, replace(graph.type(flat), shape=unpadded), source=graph.tensors[flat].source
+                )
         pads = tuple(int(a + b) for a, b in zip(node.attrs["pads"], extra, strict=True))
         fused = fused_origins(node, pad)
         nodes.append(replace(node.with_attrs(pads=pads), inputs=(x, *node.inputs[1:]), fused=fused))

@@ -68,6 +68,10 @@ class Op:
         }
         return node, constants
 
+    def updates(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        """States that the node overwrites; its reference gives their new values behind its outputs."""
+        return ()
+
     def macs(self, node: Node, graph: Graph) -> int:
         """Multiply-accumulates of one inference."""
         return 0

@@ -45,10 +45,9 @@ def import_flatten(ctx: Importer, n: OnnxNode) -> Sequence[str]:
 def import_squeeze(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     shape = ctx.shape(n.inputs[0])
     given = ctx.ints(n, 1, "axes")
+    axes = {ctx.axis(n, a, len(shape)) for a in given or ()}
     if given is None:
         axes = {i for i, d in enumerate(shape) if d == 1}
-    else:
-        axes = {ctx.axis(n, a, len(shape)) for a in given}
     if any(shape[a] != 1 for a in axes):
         ctx.invalid(n, f"axes {sorted(axes)} of {list(shape)} are not all of size 1")
     return [ctx.reshape(n, n.inputs[0], [d for i, d in enumerate(shape) if i not in axes])]

@@ -9,12 +9,13 @@ requantization as a convolution's). 1-D ones are imported with W = 1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
-from mcugen.ops.conv2d import quantize_weighted, requantize
+from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
 from mcugen.ops.op import Op, clamp_array, clamp_of
 
 if TYPE_CHECKING:
@@ -93,30 +94,23 @@ def _numbers(ctx: Importer, n: OnnxNode, name: str, length: int) -> tuple[int, .
 
 def import_tflite_transpose_conv(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     """TFLite TRANSPOSE_CONV: inputs are the output's shape, weights, x and perhaps a bias."""
-    weights = ctx.constant_input(n, 1, "weights")
-    if not n.has_input(2) or weights.ndim != 4:
-        ctx.invalid(n, "it needs an input and weights with 4 axes")
-    w, x, y = n.inputs[1], n.inputs[2], n.outputs[0]
-    if len(ctx.shape(x)) != 4 or len(ctx.shape(y)) != 4:
-        ctx.invalid(n, "its input and output need 4 axes")
-    if ctx.is_quantized(x):
-        ctx.require_int8(n, x, y)
+    x, y = n.inputs[2], n.outputs[0]
+    w, b = tflite_weights(ctx, replace(n, inputs=(x, n.inputs[1], *n.inputs[3:])), 0)
+    kernel = ctx.shape(w)
+    if len(kernel) != 4 or 0 in kernel or len(ctx.shape(y)) != 4:
+        ctx.invalid(n, f"weights {list(kernel)} do not fit an output {list(ctx.shape(y))}")
+    height, width, _ = ctx.image(n, x)
     strides = (int(n.options.get("stride_h", 1)), int(n.options.get("stride_w", 1)))
-    kernel, spatial = weights.shape[1:3], ctx.shape(y)[1:3]
-    top, left, _, _ = ctx.pads(n, spatial, kernel, strides, (1, 1))
+    spatial = ctx.shape(y)[1:3]
+    top, left, _, _ = ctx.pads(n, spatial, kernel[1:3], strides, (1, 1))
     bottom, right = (
         (size - 1) * stride + k - pad - out
         for size, stride, k, pad, out in zip(
-            ctx.shape(x)[1:3], strides, kernel, (top, left), spatial, strict=True
+            (height, width), strides, kernel[1:3], (top, left), spatial, strict=True
         )
     )
-    bias = n.inputs[3] if n.has_input(3) else _no_bias(ctx, n, weights)
     attrs = {"strides": strides, "pads": (top, left, bottom, right), "groups": 1, "clamp": ctx.clamp(n)}
-    return [ctx.emit(n, "transpose_conv", [x, w, bias], attrs)]
-
-
-def _no_bias(ctx: TfliteImporter, n: TfliteNode, weights: Array) -> str:
-    return ctx.add(n, np.zeros(weights.shape[0], np.float32 if weights.dtype.kind == "f" else np.int32))
+    return [ctx.emit(n, "transpose_conv", [x, w, b], attrs)]
 
 
 class TransposeConv(Op):

@@ -14,7 +14,9 @@ def _plain(node: Node) -> bool:
     return node.op == "conv2d" and node.attrs["groups"] == 1
 
 
-def _replaceable(graph: Graph, consumers: dict[str, list[Node]], transpose: Node) -> dict[str, tuple[int, ...]]:
+def _replaceable(
+    graph: Graph, consumers: dict[str, list[Node]], transpose: Node
+) -> dict[str, tuple[int, ...]]:
     """Tensors behind a transpose of an input that only convolutions read, with the channels-first shape that they
     would read instead; empty if anything else reads them."""
     source, output = transpose.inputs[0], transpose.outputs[0]
@@ -53,7 +55,9 @@ def fuse_input_transpose(graph: Graph) -> Graph:
                 if shape != source.shape:
                     view = f"{name}/channels_first"
                     tensors[view] = replace(source, name=view, type=replace(source.type, shape=shape))
-                    nodes.append(Node(view, "reshape", (source.name,), (view,), {"shape": shape}, node.origin))
+                    nodes.append(
+                        Node(view, "reshape", (source.name,), (view,), {"shape": shape}, node.origin)
+                    )
                 instead[name] = (view, node)
         elif node.inputs[0] in instead and _plain(node):
             view, transpose = instead[node.inputs[0]]

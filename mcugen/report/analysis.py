@@ -14,7 +14,7 @@ from mcugen.fit import CODE_BYTES, STACK_BYTES, check_fit, needs
 from mcugen.ir import Graph
 from mcugen.manifest import describe
 from mcugen.naming import c_name
-from mcugen.pipeline import Settings, compile_graph, find_ranges, lay_out, read
+from mcugen.pipeline import Settings, compile_graph, find_ranges, finish_graph, lay_out, read
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.ptq import Ranges
 from mcugen.render import render
@@ -48,7 +48,11 @@ def _name(model: Path) -> str:
 
 
 def analyze(
-    model: Path, board_name: str, calib: str | None = None, progress: Progress = silent
+    model: Path,
+    board_name: str,
+    calib: str | None = None,
+    progress: Progress = silent,
+    signature: str | None = None,
 ) -> dict[str, Any]:
     """The manifest's figures without files, plus `needs` {ram, flash}, `board_memory`, `fits` and `problems`.
 
@@ -58,9 +62,13 @@ def analyze(
     """
     board = load_board(board_name)
     with stage(progress, "reading the model"):
-        imported, graph = read(model)
-    notes = list(imported.notes)
-    if calib is None:
+        source = read(model, signature)
+    graph = source.graph
+    notes = list(source.notes)
+    ranges: Ranges = {}
+    if source.quantized:
+        pass
+    elif calib is None:
         ranges = placeholder_ranges(graph)
         notes.append(
             "without --calib the ranges are placeholders: sizes may differ a little from the build's"
@@ -68,14 +76,13 @@ def analyze(
     else:
         ranges = find_ranges(graph, Settings(calib=calib), progress, notes)
     with stage(progress, "placing the buffers"):
-        library = lay_out(
-            compile_graph(graph, ranges), board, _name(model), model.name, imported.file.sha256, ""
-        )
+        integer = finish_graph(graph) if source.quantized else compile_graph(graph, ranges)
+        library = lay_out(integer, board, _name(model), model.name, source.sha256, "")
         _, tables = render(library)
-    result = describe(library, tables, {}, graph, {}, notes)
+    result = describe(library, tables, {}, graph, {}, notes, source.format)
     for key in ("files", "ranges", "command"):
         del result[key]
-    if calib is None:
+    if calib is None and not source.quantized:
         for port in (*result["inputs"], *result["outputs"]):
             port["scale"] = port["zero_point"] = None
     problems: list[dict[str, str]] = []

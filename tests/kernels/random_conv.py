@@ -41,7 +41,9 @@ def random_conv(rng: np.random.Generator, groups: int | None = None) -> Graph:
     x = Tensor("x", int8_type((1, h, w, ci), 0.05, random_zero_point(rng)))
     weights, bias = weighted(rng, (co, kh, kw, ci // groups))
     (shape,) = OPS["conv2d"].infer(Node("y", "conv2d", (), (), attrs), [x.type, weights.type, bias.type])
-    return one_node_graph("conv2d", [x, weights, bias], attrs, int8_type(shape.shape, 0.3, random_zero_point(rng)))
+    return one_node_graph(
+        "conv2d", [x, weights, bias], attrs, int8_type(shape.shape, 0.3, random_zero_point(rng))
+    )
 
 
 def random_dense(rng: np.random.Generator, lead: tuple[int, ...]) -> Graph:

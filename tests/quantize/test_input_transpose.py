@@ -55,7 +55,9 @@ def test_signals_are_images_of_width_one(seed: int) -> None:
         Node("x", "reshape", ("turned",), ("x",), {"shape": kind.shape}, "layout"),
         *conv.nodes,
     ]
-    tensors = {k: Tensor(k, TensorType(v, kind.dtype, kind.quant)) for k, v in types.items()} | dict(conv.tensors)
+    tensors = {k: Tensor(k, TensorType(v, kind.dtype, kind.quant)) for k, v in types.items()} | dict(
+        conv.tensors
+    )
     graph = Graph("signal", ("signal",), conv.outputs, tuple(nodes), tensors)
     fused = fuse_input_transpose(graph)
     assert [n.op for n in fused.nodes] == ["reshape", "conv2d"]

@@ -1,0 +1,37 @@
+"""arg_max and arg_min in plain C for every core: one index after the other, no scratch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.kernels.mean_portable import reduction_access
+from mcugen.ops.mean import outer_reduced_inner
+
+
+class ArgMaxPortable(Kernel):
+    name = "arg_max_portable"
+    ops = ("arg_max", "arg_min")
+    headers = ("mcugen_wide.h",)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        return 8.0 * graph.type(node.inputs[0]).elements + 30.0 * graph.type(node.outputs[0]).elements
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        bytewise = reduction_access(node, graph)
+        t = 4 * np.arange(bytewise.read_begin.size, dtype=np.int64)
+        return (Access(bytewise.read_begin, bytewise.read_end, t, t + 4, atomic=True),)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        outer, reduced, inner = outer_reduced_inner(node, graph)
+        fields: dict[str, Value] = {
+            "outer": outer,
+            "reduced": reduced,
+            "inner": inner,
+            "flip": -1 if node.op == "arg_min" else 0,
+            "last": int(node.attrs["last"]),
+        }
+        return [Call(fields, (node.inputs[0],), node.outputs[0])]
