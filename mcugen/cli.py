@@ -206,7 +206,11 @@ def verify(
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", help="The float model: agreement of the answers, SQNR of every layer."),
+        typer.Option(
+            metavar="MODEL",
+            help="The model file. Float: agreement of the answers, SQNR of every layer; quantized: every layer equals "
+            "the file's own tensors.",
+        ),
     ] = None,
     emulate: Annotated[
         bool, typer.Option("--emulate", help="Also run firmware on the emulated board; counts instructions.")

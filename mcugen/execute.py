@@ -56,10 +56,13 @@ def _operand(graph: Graph, name: str, values: Mapping[str, Array], states: Mappi
     return states[name] if name in states else values[name]
 
 
-def run_samples(graph: Graph, samples: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+def run_samples(
+    graph: Graph, samples: Mapping[str, Array], states: States | None = None
+) -> Iterator[dict[str, Array]]:
     """All activations, chunk by chunk of samples: samples are [N, *shape] where shape is the input's without its
     batch axis (or the whole shape, if it has none); each array given back is [n, *shape of the tensor's type]
-    with the batch axis merged into n. States start from a reset and persist over the samples."""
+    with the batch axis merged into n. `states` persist over the samples and are overwritten; without them the
+    first sample starts from a reset."""
     count = len(next(iter(samples.values())))
     feeds = {name: samples[name].reshape(count, *graph.type(name).shape) for name in graph.inputs}
     if batchable(graph):
@@ -69,9 +72,9 @@ def run_samples(graph: Graph, samples: Mapping[str, Array]) -> Iterator[dict[str
             chunk = {n: f[i : i + step].reshape(-1, *f.shape[2:]) for n, f in feeds.items()}
             yield {n: v.reshape(-1, *graph.type(n).shape) for n, v in run(graph, chunk).items()}
     else:
-        states = rest(graph)
+        memory = rest(graph) if states is None else states
         for i in range(count):
-            values = run(graph, {n: f[i] for n, f in feeds.items()}, states)
+            values = run(graph, {n: f[i] for n, f in feeds.items()}, memory)
             yield {n: v[np.newaxis] for n, v in values.items()}
 
 

@@ -80,6 +80,7 @@ def describe(
     ranges: Mapping[str, tuple[float, float]],
     notes: list[str],
     model_format: str = "onnx",
+    signature: str | None = None,
 ) -> dict[str, Any]:
     """The manifest as plain data. `original`: the graph before quantization, or as the file holds it."""
     graph, storage, board = library.graph, library.storage, library.board
@@ -90,7 +91,12 @@ def describe(
         "mcugen": __version__,
         "name": library.name,
         "command": library.command,
-        "model": {"file": library.model_file, "sha256": library.model_sha256, "format": model_format},
+        "model": {
+            "file": library.model_file,
+            "sha256": library.model_sha256,
+            "format": model_format,
+            "signature": signature,
+        },
         "target": {"board": board.name, "cpu": board.cpu, "flags": list(board.flags)},
         "inputs": [_port(graph, n) for n in graph.inputs],
         "outputs": [_port(graph, n) for n in graph.outputs],

@@ -54,6 +54,7 @@ class Compiled:
     ranges: Ranges
     notes: tuple[str, ...]
     format: str = "onnx"  # of the model file
+    signature: str | None = None  # the one that the user chose
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     with stage(progress, "placing the buffers"):
         integer = finish_graph(model.graph) if model.quantized else compile_graph(model.graph, ranges)
         library = lay_out(integer, board, name, path.name, model.sha256, command, settings.debug_layers)
-    return Compiled(library, model.graph, ranges, tuple(notes), model.format)
+    return Compiled(library, model.graph, ranges, tuple(notes), model.format, settings.signature)
 
 
 def write(compiled: Compiled, out: Path) -> Build:
@@ -199,7 +200,8 @@ def write(compiled: Compiled, out: Path) -> Build:
         for path in (f"{library.name}.graph.npz",):
             files[path] = (folder / path).read_bytes()
         notes, original = list(compiled.notes), compiled.original
-        manifest.update(describe(library, tables, files, original, compiled.ranges, notes, compiled.format))
+        source = (compiled.format, compiled.signature)
+        manifest.update(describe(library, tables, files, original, compiled.ranges, notes, *source))
 
     folder = write_folder(out, library.name, files, finish, manifest)
     return Build(folder, manifest)

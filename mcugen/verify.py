@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,8 @@ from mcugen.execute import run_samples
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array, DType, Graph
 from mcugen.manifest import load_manifest
-from mcugen.normalise import normalise
+from mcugen.original import IntegerComparison, Original, OriginalReport, load_original
 from mcugen.progress import Progress, Samples, silent, stage
-from mcugen.read.onnx_import import import_onnx
-from mcugen.read.onnx_run import OnnxRunner
 from mcugen.score import Noise, class_numbers, share, top1
 from mcugen.simulate import HostLibrary, dequantize_port
 from mcugen.trust import CHANGED, check_ports, edited_files, open_library
@@ -66,12 +64,15 @@ class Report:
     accuracy: float | None
     notes: tuple[str, ...]
     float_report: FloatReport | None = None
+    original: OriginalReport | None = None
     emulation: EmulationResult | None = None
     emulated_vectors: int = 0
 
     @property
     def ok(self) -> bool:
         host = self.output_different == 0 and all(layer.different == 0 for layer in self.layers)
+        if self.original is not None and self.original.different:
+            return False
         return host and (self.emulation is None or self.emulation.ok)
 
     def check(self) -> None:
@@ -94,6 +95,10 @@ class Report:
         elif self.output_different:
             why = f"{self.output_different:,} of {self.output_bytes:,} bytes differ{because}"
             faults.append(Fault("outputs", why, fix))
+        if self.original and self.original.different:
+            o = self.original
+            why = f"{o.different:,} of {o.compared:,} bytes differ from the model file's tensors{because}"
+            faults.append(Fault(o.first, why, fix))
         if self.emulation and not self.emulation.ok:
             e = self.emulation
             layers = sorted({layer for _, layer in e.wrong_layers})
@@ -163,25 +168,19 @@ def _samples(library: HostLibrary, data: Any) -> _Samples:
     return _Samples(ints, reals, loaded.labels, loaded.description, list(loaded.notes))
 
 
-def _float_model(manifest: Mapping[str, Any], model: Path) -> tuple[Graph, OnnxRunner]:
-    imported = import_onnx(model)
-    if imported.file.sha256 != manifest["model"]["sha256"]:
-        why = f"its SHA-256 is not that of the {manifest['model']['file']} in the manifest"
-        fix = "give the file that was built, or build this one"
-        raise UsageError("--model is not the model of this library", [Fault(model.name, why, fix)])
-    return normalise(imported.graph), OnnxRunner(imported.file)
-
-
 def _compare(
     library: HostLibrary,
     graph: Graph,
     samples: _Samples,
-    model: tuple[Graph, OnnxRunner] | None,
+    model: Original | None,
+    integers: IntegerComparison | None,
     progress: Progress,
 ) -> _Totals:
-    """Run C, integer reference and, if there is one, the float model on all samples, in chunks."""
+    """Run C, integer reference and, if it is there, the model file on all samples, in chunks."""
     count = len(library.layers)
-    totals = _Totals([0] * count, [0] * count, [Noise() if model else None for _ in range(count)])
+    totals = _Totals(
+        [0] * count, [0] * count, [Noise() if model and not integers else None for _ in range(count)]
+    )
     feeds = dict(zip(graph.inputs, samples.ints, strict=True))
     start = 0
     library.reset()
@@ -199,7 +198,9 @@ def _compare(
             totals.out_wrong += int(difference.sum())
             totals.out_compared += difference.size
         totals.ours.append(results[0])
-        if model:
+        if integers:
+            integers.add({n: feed[part] for n, feed in feeds.items()}, traces)
+        elif model:
             _compare_float(library, graph, chunk, results, model, [r[part] for r in samples.reals], totals)
     return totals
 
@@ -209,12 +210,12 @@ def _compare_float(
     graph: Graph,
     chunk: Mapping[str, Array],
     results: Sequence[Array],
-    model: tuple[Graph, OnnxRunner],
+    model: Original,
     reals: Sequence[Array],
     totals: _Totals,
 ) -> None:
-    """Noise of every layer against our float graph, of the outputs against onnxruntime on the original file."""
-    float_graph, runner = model
+    """Noise of every layer against our float graph, of the outputs against the model file."""
+    float_graph = model.graph
     start = 0
     for floats in run_samples(float_graph, dict(zip(float_graph.inputs, reals, strict=True))):
         part = slice(start, start + len(next(iter(floats.values()))))
@@ -230,20 +231,11 @@ def _compare_float(
                 exact = exact[..., list(tensor.channels.kept)]
             q = chunk[name][part].astype(np.float64)
             noise.add(exact, (q - tensor.type.zero_point) * tensor.type.scale)
-    shapes = [float_graph.type(n).shape for n in float_graph.inputs]
-    names = [i.name for i in runner.session.get_inputs()]
-    exact_outputs = runner.run(list(_by_sample(names, shapes, reals)))
+    exact_outputs = model.outputs(reals)
     totals.floats.append(exact_outputs[0])
     for exact, result, port in zip(exact_outputs, results, library.outputs, strict=True):
         real = dequantize_port(result, port)
         totals.out_noise.add(exact.reshape(len(exact), -1), real.reshape(len(real), -1))
-
-
-def _by_sample(
-    names: Sequence[str], shapes: Sequence[tuple[int, ...]], reals: Sequence[Array]
-) -> Iterator[dict[str, Array]]:
-    for i in range(len(reals[0])):
-        yield {n: r[i].reshape(s) for n, r, s in zip(names, reals, shapes, strict=True)}
 
 
 def _target(manifest: Mapping[str, Any], wanted: str | None) -> Board:
@@ -310,7 +302,7 @@ def verify(
     board: str | Path | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Compare the C with the integer reference recomputed from <name>.graph.npz, and, if asked, with the float model
+    """Compare the C with the integer reference recomputed from <name>.graph.npz, and, if asked, with the model file
     and with firmware on the emulated board.
 
     data: what `--data` takes, or from Python what `build` takes as calib. Raises McugenError's subclasses, among
@@ -328,13 +320,16 @@ def verify(
     graph = load_graph(library.folder / f"{manifest['name']}.graph.npz")
     check_ports(library, graph)
     samples = _samples(library, data)
-    floats = _float_model(manifest, Path(model)) if model is not None else None
-    totals = _compare(library, graph, samples, floats, progress)
+    original = load_original(manifest, Path(model)) if model is not None else None
+    integers = None
+    if original is not None and original.quantized:
+        integers = IntegerComparison(original, graph, library.layers)
+    totals = _compare(library, graph, samples, original, integers, progress)
     classes, notes = class_numbers(samples.labels, len(samples), library.outputs[0]["shape"])
     ours = top1(np.concatenate(totals.ours))
     accuracy = share(ours, classes)
     float_report = None
-    if floats is not None:
+    if totals.floats:
         theirs = top1(np.concatenate(totals.floats))
         float_report = FloatReport(
             share(ours, theirs), totals.out_noise.ratio, accuracy, share(theirs, classes)
@@ -357,6 +352,7 @@ def verify(
         accuracy,
         (*edited, *samples.notes, *notes),
         float_report,
+        integers.report() if integers else None,
         emulation,
         len(emulation.instructions) if emulation else 0,
     )

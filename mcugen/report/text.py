@@ -237,6 +237,12 @@ def print_verify(report: Report) -> None:
         f"host    {report.output_different:,} of {report.output_bytes:,} output bytes differ, "
         f"{wrong:,} of {layer_bytes:,} in all layers"
     )
+    o = report.original
+    if o is not None:
+        console.print(
+            f"model   {o.different:,} of {o.compared:,} bytes differ from the file's own tensors, in {o.layers} "
+            f"layers; channels not computed: {o.constant:,} constant (compared), {o.dead:,} that nothing reads"
+        )
     f = report.float_report
     if f is not None:
         agreement = f"same class in {100 * f.agreement:.2f} %, " if f.agreement is not None else ""

@@ -1,0 +1,117 @@
+"""The model file beside the library that was built from it: float networks by noise, quantized ones byte by byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcugen.errors import Fault, UsageError
+from mcugen.execute import States, rest, run_samples
+from mcugen.ir import Array, Graph
+from mcugen.normalise import normalise, tidy
+from mcugen.read import is_tflite
+from mcugen.read.onnx_import import import_onnx
+from mcugen.read.onnx_run import OnnxRunner
+from mcugen.read.tflite_import import import_tflite
+
+
+@dataclass(frozen=True)
+class OriginalReport:
+    """The C beside the tensors of the quantized file it was built from. `first`: the first layer that differs."""
+
+    layers: int
+    compared: int
+    different: int
+    constant: (
+        int  # channels that the C does not compute: every value of the file's tensor must be the known one
+    )
+    dead: int  # channels that nothing reads: neither computed nor compared
+    first: str = ""
+
+
+@dataclass(eq=False)
+class Original:
+    """The graph of a model file: float, or (`quantized`) with the file's own integers and all of its channels."""
+
+    graph: Graph
+    quantized: bool
+    runner: OnnxRunner | None  # of a float ONNX file
+    states: States = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.states = rest(self.graph)
+
+    def outputs(self, reals: Sequence[Array]) -> list[Array]:
+        """Outputs of a float model for samples [N, *input_shape]: by onnxruntime from ONNX, by our own float
+        references from .tflite."""
+        if self.runner is None:
+            chunks = list(run_samples(self.graph, dict(zip(self.graph.inputs, reals, strict=True))))
+            return [np.concatenate([c[name] for c in chunks]) for name in self.graph.outputs]
+        shapes = [self.graph.type(n).shape for n in self.graph.inputs]
+        names = [i.name for i in self.runner.session.get_inputs()]
+        samples = [
+            {n: r[i].reshape(s) for n, r, s in zip(names, reals, shapes, strict=True)}
+            for i in range(len(reals[0]))
+        ]
+        return self.runner.run(samples)
+
+
+def load_original(manifest: Mapping[str, Any], path: Path) -> Original:
+    """Read the model file of a library. Raises UsageError if it is another, and what reading raises."""
+    if is_tflite(path):
+        tflite = import_tflite(path, manifest["model"].get("signature"))
+        graph = tidy(tflite.graph) if tflite.quantized else normalise(tflite.graph)
+        original, sha256 = Original(graph, tflite.quantized, None), tflite.file.sha256
+    else:
+        imported = import_onnx(path)
+        original = Original(normalise(imported.graph), False, OnnxRunner(imported.file))
+        sha256 = imported.file.sha256
+    if sha256 != manifest["model"]["sha256"]:
+        why = f"its SHA-256 is not that of the {manifest['model']['file']} in the manifest"
+        fix = "give the file that was built, or build this one"
+        raise UsageError("--model is not the model of this library", [Fault(path.name, why, fix)])
+    return original
+
+
+class IntegerComparison:
+    """Adds up, chunk by chunk of samples, where the C's layers differ from the original's integers."""
+
+    def __init__(self, original: Original, graph: Graph, layers: Sequence[Mapping[str, Any]]) -> None:
+        names = [(e["output"]["tensor"], e["name"]) for e in layers]
+        self.original = original
+        self.graph = graph
+        self.layers = [
+            (i, tensor, name) for i, (tensor, name) in enumerate(names) if tensor in original.graph.tensors
+        ]
+        self.compared = self.different = 0
+        self.first: tuple[int, str] | None = None
+
+    def add(self, inputs: Mapping[str, Array], traces: Sequence[Array]) -> None:
+        """int8 inputs [n, *shape] by name; what every layer of the C wrote, [n, elements]."""
+        size, states = len(next(iter(inputs.values()))), self.original.states
+        chunks = list(run_samples(self.original.graph, inputs, states))
+        for index, tensor, name in self.layers:
+            exact = np.concatenate([c[tensor] for c in chunks])
+            channels = self.graph.tensors[tensor].channels
+            if channels:
+                for channel, value in channels.constant:
+                    self._count(exact[..., channel] != value, index, name)
+                exact = exact[..., list(channels.kept)]
+            self._count(exact.reshape(size, -1) != traces[index].reshape(size, -1), index, name)
+
+    def _count(self, difference: Array, index: int, name: str) -> None:
+        self.compared += difference.size
+        self.different += int(difference.sum())
+        if difference.any() and (self.first is None or index < self.first[0]):
+            self.first = (index, name)
+
+    def report(self) -> OriginalReport:
+        """All that was added."""
+        dropped = [c for _, t, _ in self.layers if (c := self.graph.tensors[t].channels)]
+        constant, dead = sum(len(c.constant) for c in dropped), sum(len(c.dead) for c in dropped)
+        first = f'layer {self.first[0]} "{self.first[1]}"' if self.first else ""
+        return OriginalReport(len(self.layers), self.compared, self.different, constant, dead, first)

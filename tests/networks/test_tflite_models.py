@@ -1,0 +1,92 @@
+"""Real quantized models: the C equals TensorFlow Lite Micro in every output byte and every layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+import tflm
+
+import mcugen
+from mcugen.graph_file import load_graph
+from mcugen.ir import Array
+from mcugen.verify import verify
+
+MODELS = Path(__file__).parents[2] / "examples" / "tflite"
+NAMES = ("kws", "vww", "ic", "ad", "sww", "person_detect", "micro_speech", "hello_world")
+SAMPLES = 12  # and all-min, all-max
+
+
+def _oracle(path: Path) -> tuple[Any, list[str]]:
+    """TFLM on the file, with every operator's outputs as outputs of the model; their names."""
+    runtime, schema = tflm._package()
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    graph = model.subgraphs[0]
+    made = [int(t) for op in graph.operators for t in op.outputs]
+    final = [int(t) for t in graph.outputs]
+    graph.outputs = final + [t for t in dict.fromkeys(made) if t not in final]
+    model.buffers = [tflm._aligned(b) if b.data is not None else b for b in model.buffers]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    names = [graph.tensors[t].name.decode() for t in graph.outputs]
+    return runtime.Interpreter.from_bytes(bytes(builder.Output()), arena_size=1 << 22), names
+
+
+def _samples(name: str, shape: list[int]) -> Array:
+    rng = np.random.default_rng(len(name))
+    x = rng.integers(-128, 128, (SAMPLES + 2, *shape), dtype=np.int64).astype(np.int8)
+    x[-2], x[-1] = -128, 127
+    return x
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_layer_equals_tflm(name: str, tmp_path: Path) -> None:
+    path = MODELS / f"{name}_int8.tflite"
+    built = mcugen.build(path, out=tmp_path)
+    library, graph = mcugen.HostLibrary(built.path), load_graph(built.path / f"{built.path.name}.graph.npz")
+    interpreter, names = _oracle(path)
+    x = _samples(name, library.inputs[0]["shape"])
+    results, traces = library.run_layers([x])
+    compared = 0
+    for i, sample in enumerate(x):
+        shape = interpreter.get_input_details(0)["shape"]
+        interpreter.set_input(sample.reshape(shape), 0)
+        interpreter.invoke()
+        exact = {n: np.array(interpreter.get_output(k)) for k, n in enumerate(names)}
+        np.testing.assert_array_equal(results[0][i].reshape(-1), exact[names[0]].reshape(-1))
+        for layer, trace in zip(library.layers, traces, strict=True):
+            tensor = graph.tensors[layer["output"]["tensor"]]
+            if tensor.source not in exact:
+                continue  # an intermediate of ours
+            wanted = exact[tensor.source]
+            if tensor.channels:
+                for channel, value in tensor.channels.constant:
+                    assert (wanted[..., channel] == value).all(), layer["name"]
+                wanted = wanted[..., list(tensor.channels.kept)]
+            np.testing.assert_array_equal(trace[i].reshape(-1), wanted.reshape(-1), err_msg=layer["name"])
+            compared += 1
+    assert compared >= len(x) * (len(library.layers) - 2)
+
+
+@pytest.mark.slow
+def test_verify_compares_with_the_files_tensors(tmp_path: Path) -> None:
+    """vww has channels that are constant and channels that nothing reads."""
+    path = MODELS / "vww_int8.tflite"
+    report = verify(mcugen.build(path, out=tmp_path).path, model=path)
+    assert report.ok and report.original is not None and report.float_report is None
+    assert report.original.different == 0 and report.original.layers == len(report.layers)
+    assert report.original.constant > 1000 and report.original.dead > 10
+    assert report.original.compared > sum(layer.compared for layer in report.layers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arena"),
+    [("kws", 9000), ("ic", 34000), ("vww", 37500), ("ad", 768), ("sww", 3900), ("person_detect", 37500)],
+)
+def test_arena(name: str, arena: int, tmp_path: Path) -> None:
+    assert mcugen.build(MODELS / f"{name}_int8.tflite", out=tmp_path).arena <= arena
