@@ -10,7 +10,7 @@ from typing import Any
 
 from mcugen import __version__
 from mcugen.errors import Fault, UsageError
-from mcugen.ir import Graph
+from mcugen.ir import Graph, TensorType
 from mcugen.kernels.kernel import Tables
 from mcugen.ops import OPS
 from mcugen.render import Library, user_shape
@@ -19,14 +19,20 @@ from mcugen.select import ALIASES, Layer
 SCHEMA = 1
 
 
+def _quantization(ttype: TensorType) -> dict[str, Any]:
+    """Scale and zero point; null for indices, which are integers as they stand."""
+    if ttype.quant is None:
+        return {"scale": None, "zero_point": None}
+    return {"scale": ttype.scale, "zero_point": ttype.zero_point}
+
+
 def _port(graph: Graph, name: str) -> dict[str, Any]:
     tensor = graph.tensors[name]
     return {
         "name": tensor.source or name,
         "shape": user_shape(tensor.shape),
         "dtype": tensor.type.dtype.value,
-        "scale": tensor.type.scale,
-        "zero_point": tensor.type.zero_point,
+        **_quantization(tensor.type),
         "bytes": tensor.type.bytes,
     }
 
@@ -65,8 +71,7 @@ def _layer(library: Library, layer: Layer) -> dict[str, Any]:
             "offset": library.storage.offset(output),
             "shape": user_shape(ttype.shape),
             "dtype": ttype.dtype.value,
-            "scale": ttype.scale,
-            "zero_point": ttype.zero_point,
+            **_quantization(ttype),
             "bytes": ttype.bytes,
         },
     }

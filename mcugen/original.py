@@ -77,6 +77,11 @@ def load_original(manifest: Mapping[str, Any], path: Path) -> Original:
     return original
 
 
+def as_bytes(values: Array) -> Array:
+    """Integers [N, ...] as they lie in memory, int8 [N, bytes]."""
+    return np.ascontiguousarray(values.reshape(len(values), -1)).view(np.int8)
+
+
 class IntegerComparison:
     """Adds up, chunk by chunk of samples, where the C's layers differ from the original's integers."""
 
@@ -91,9 +96,8 @@ class IntegerComparison:
         self.first: tuple[int, str] | None = None
 
     def add(self, inputs: Mapping[str, Array], traces: Sequence[Array]) -> None:
-        """int8 inputs [n, *shape] by name; what every layer of the C wrote, [n, elements]."""
-        size, states = len(next(iter(inputs.values()))), self.original.states
-        chunks = list(run_samples(self.original.graph, inputs, states))
+        """int8 inputs [n, *shape] by name; what every layer of the C wrote, int8 [n, bytes]."""
+        chunks = list(run_samples(self.original.graph, inputs, self.original.states))
         for index, tensor, name in self.layers:
             exact = np.concatenate([c[tensor] for c in chunks])
             channels = self.graph.tensors[tensor].channels
@@ -101,7 +105,7 @@ class IntegerComparison:
                 for channel, value in channels.constant:
                     self._count(exact[..., channel] != value, index, name)
                 exact = exact[..., list(channels.kept)]
-            self._count(exact.reshape(size, -1) != traces[index].reshape(size, -1), index, name)
+            self._count(as_bytes(exact) != traces[index], index, name)
 
     def _count(self, difference: Array, index: int, name: str) -> None:
         self.compared += difference.size

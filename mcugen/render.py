@@ -13,7 +13,7 @@ import numpy as np
 from mcugen import __version__
 from mcugen.access import Direction
 from mcugen.boards import Board
-from mcugen.ir import Array, Graph
+from mcugen.ir import Array, DType, Graph, TensorType
 from mcugen.kernels.kernel import C_TYPES, Call, TableRef, Tables, Value
 from mcugen.ops import OPS
 from mcugen.resources import data_dir
@@ -195,6 +195,23 @@ def _layer_context(library: Library, layer: Layer, tables: Tables) -> dict[str, 
     }
 
 
+def _port_quantization(ttype: TensorType) -> dict[str, Any]:
+    """How the integers of a port stand for real numbers; nothing for indices."""
+    if ttype.quant is None:
+        return {}
+    return {
+        "scale": float_text(ttype.scale),
+        "formula": formula_text(ttype.scale, ttype.zero_point),
+        "zero_point": ttype.zero_point,
+    }
+
+
+def output_ctype(library: Library) -> str:
+    """What the output function points to: int8, the indices of ArgMax, or either if the model has both."""
+    dtypes = {library.graph.type(t).dtype for t in library.graph.outputs}
+    return {DType.INT8: "int8_t", DType.INT32: "mcugen_int32_t"}[dtypes.pop()] if len(dtypes) == 1 else "void"
+
+
 def port_contexts(library: Library, tensors: Sequence[str]) -> list[dict[str, Any]]:
     """What the header says of each input or output."""
     several = len(tensors) > 1
@@ -209,9 +226,9 @@ def port_contexts(library: Library, tensors: Sequence[str]) -> list[dict[str, An
                 "label": re.sub(r"[^\w.:/ ;-]", "_", label),
                 "shape": user_shape(tensor.shape),
                 "bytes": tensor.type.bytes,
-                "scale": float_text(tensor.type.scale),
-                "formula": formula_text(tensor.type.scale, tensor.type.zero_point),
-                "zero_point": tensor.type.zero_point,
+                "size": tensor.type.elements,
+                "index_type": tensor.type.quant is None,
+                **_port_quantization(tensor.type),
                 "suffix": f"_{index}" if several else "",
                 "suffix_upper": f"_{index}" if several else "",
                 "argument": f", {index}" if several else "",
@@ -225,12 +242,20 @@ def _accessors(library: Library) -> list[dict[str, Any]]:
     functions = []
     for what, result, net, tensors in (
         ("input", "int8_t *", f"{name}_t *net", library.graph.inputs),
-        ("output", "const int8_t *", f"const {name}_t *net", library.graph.outputs),
+        ("output", f"const {output_ctype(library)} *", f"const {name}_t *net", library.graph.outputs),
     ):
         index = ", int index" if len(tensors) > 1 else ""
         signature = f"{result}{name}_{what}({net}{index})"
         offsets = [library.storage.offset(t) for t in tensors]
-        functions.append({"signature": signature, "offsets": offsets, "places": [_place(o) for o in offsets]})
+        wide = what == "output" and output_ctype(library) == "mcugen_int32_t"
+        functions.append(
+            {
+                "signature": signature,
+                "offsets": offsets,
+                "places": [_place(o) for o in offsets],
+                "cast": f"({result.rstrip(' *')} *)(const void *)" if wide else "",
+            }
+        )
     return functions
 
 
@@ -246,12 +271,13 @@ def _resets(library: Library) -> list[dict[str, int]]:
 def _usage(library: Library) -> list[tuple[str, str]]:
     """The header's opening example: lines of C, padded to one width, with what they mean."""
     name, graph = library.name, library.graph
+    result = "int8_t" if graph.type(graph.outputs[0]).quant is not None else "int32_t"
     x, y = (", 0" if len(ports) > 1 else "" for ports in (graph.inputs, graph.outputs))
     lines = [
         (f"static {name}_t net;", f"place it where you like: {library.storage.arena:,} bytes of arena"),
         (f"int8_t *x = {name}_input(&net{x});", "write the inputs, one by one" if x else "write the input"),
         (f"{name}_run(&net);", "consumes what was written; cannot fail"),
-        (f"const int8_t *y = {name}_output(&net{y});", "read it before you write the next input"),
+        (f"const {result} *y = {name}_output(&net{y});", "read it before you write the next input"),
     ]
     if library.storage.state:
         lines.insert(
@@ -292,6 +318,7 @@ def render(library: Library) -> tuple[dict[str, str], Tables]:
         "runtime_version": RUNTIME_VERSION,
         "inputs": port_contexts(library, library.graph.inputs),
         "outputs": port_contexts(library, library.graph.outputs),
+        "output_ctype": output_ctype(library),
         "accessors": _accessors(library),
         "usage": _usage(library),
         "layers": layers,

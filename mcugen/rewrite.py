@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from mcugen.ir import Graph, Node, Tensor
 
+INDEX_OPS = ("arg_max", "arg_min")
+
 
 def live(graph: Graph) -> Graph:
     """Without nodes that no output or state depends on, and without tensors that nothing names. Inputs stay."""
@@ -25,6 +27,17 @@ def live(graph: Graph) -> Graph:
 def with_nodes(graph: Graph, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
     """The graph with other nodes and with further or replaced tensors, swept of what is unused."""
     return live(replace(graph, nodes=tuple(nodes), tensors={**graph.tensors, **(tensors or {})}))
+
+
+def index_tensors(graph: Graph) -> dict[str, Node]:
+    """Tensors that hold indices, reshaped or not, with the node that found them."""
+    makers: dict[str, Node] = {}
+    for node in graph.nodes:
+        if node.op in INDEX_OPS:
+            makers[node.outputs[0]] = node
+        elif node.op == "reshape" and node.inputs[0] in makers:
+            makers[node.outputs[0]] = makers[node.inputs[0]]
+    return makers
 
 
 def sole_consumer(graph: Graph, tensor: str, consumers: Mapping[str, list[Node]]) -> Node | None:

@@ -202,15 +202,16 @@ class HostLibrary:
             count,
         )
         results = [
-            part.reshape(count, *port["shape"])
+            np.ascontiguousarray(part).view(port["dtype"]).reshape(count, *port["shape"])
             for part, port in zip(np.split(out, np.cumsum(sizes)[:-1], axis=1), self.outputs, strict=True)
         ]
         layers = np.split(traces, np.cumsum(traced)[:-1], axis=1) if trace and traced else []
         return results, list(layers)
 
     def run(self, x: Samples) -> Any:
-        """int8 [N, *input_shape] (a list or a dict by name for several inputs) to int8 [N, *output_shape] (a list
-        for several outputs, a dict if a dict was given). Raises UsageError where shapes or types do not fit."""
+        """int8 [N, *input_shape] (a list or a dict by name for several inputs) to int8 [N, *output_shape], int32 for
+        indices (a list for several outputs, a dict if a dict was given). Raises UsageError where shapes or types do
+        not fit."""
         results, _ = self._execute(self._gather(x, np.int8), trace=False)
         return self._shape_result(x, results)
 
@@ -224,7 +225,8 @@ class HostLibrary:
         return [quantize_port(a, p) for a, p in zip(arrays, self.inputs, strict=True)]
 
     def run_float(self, x: Samples) -> Any:
-        """The same as `run` for real numbers: quantizes the input, dequantizes the output to float32."""
+        """The same as `run` for real numbers: quantizes the input, dequantizes the output to float32; indices stay
+        int32."""
         results, _ = self._execute(self.quantize_inputs(x), trace=False)
         return self._shape_result(
             x, [dequantize_port(r, p) for r, p in zip(results, self.outputs, strict=True)]
@@ -250,7 +252,9 @@ def quantize_port(real: Array, port: Mapping[str, Any]) -> Array:
 
 
 def dequantize_port(q: Array, port: Mapping[str, Any]) -> Array:
-    """float32 values of integers."""
+    """float32 values of integers; indices, which have no scale, as they are."""
+    if port["dtype"] == "int32" and port["scale"] is None:
+        return q
     if port["dtype"] != "int8":
         raise InternalError(f"ports of type {port['dtype']} are not known")
     real: Array = np.float32(port["scale"]) * (q.astype(np.int32) - port["zero_point"]).astype(np.float32)

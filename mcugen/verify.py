@@ -19,7 +19,7 @@ from mcugen.execute import run_samples
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array, DType, Graph
 from mcugen.manifest import load_manifest
-from mcugen.original import IntegerComparison, Original, OriginalReport, load_original
+from mcugen.original import IntegerComparison, Original, OriginalReport, as_bytes, load_original
 from mcugen.progress import Progress, Samples, silent, stage
 from mcugen.score import Noise, class_numbers, share, top1
 from mcugen.simulate import HostLibrary, dequantize_port
@@ -46,7 +46,7 @@ class FloatReport:
     """The C beside the float model on the same samples; shares from 0 to 1, None where they make no sense."""
 
     agreement: float | None  # of the largest output's index
-    sqnr: float  # of the outputs, dB
+    sqnr: float | None  # of the outputs, dB; None if all are indices
     accuracy: float | None  # of the C, if there are labels
     float_accuracy: float | None
 
@@ -168,6 +168,14 @@ def _samples(library: HostLibrary, data: Any) -> _Samples:
     return _Samples(ints, reals, loaded.labels, loaded.description, list(loaded.notes))
 
 
+def _answers(outputs: Sequence[Array], port: Mapping[str, Any]) -> Array | None:
+    """Each sample's class: where the largest of its first output lies, or the index that the output is."""
+    values = np.concatenate(outputs)
+    if port["dtype"] == "int8":
+        return top1(values)
+    return values.reshape(-1) if np.prod(port["shape"]) == 1 else None
+
+
 def _compare(
     library: HostLibrary,
     graph: Graph,
@@ -190,11 +198,11 @@ def _compare(
         start += size
         results, traces = library.run_layers([a[part] for a in samples.ints])
         for i, entry in enumerate(library.layers):
-            difference = traces[i] != chunk[entry["output"]["tensor"]].reshape(size, -1)
+            difference = traces[i] != as_bytes(chunk[entry["output"]["tensor"]])
             totals.wrong[i] += int(difference.sum())
             totals.compared[i] += difference.size
         for result, name in zip(results, graph.outputs, strict=True):
-            difference = result.reshape(size, -1) != chunk[name].reshape(size, -1)
+            difference = as_bytes(result) != as_bytes(chunk[name])
             totals.out_wrong += int(difference.sum())
             totals.out_compared += difference.size
         totals.ours.append(results[0])
@@ -223,7 +231,7 @@ def _compare_float(
         for i, entry in enumerate(library.layers):
             name, noise = entry["output"]["tensor"], totals.noise[i]
             exact = floats.get(name)
-            if exact is None or noise is None:
+            if exact is None or noise is None or graph.type(name).quant is None:
                 totals.noise[i] = None
                 continue
             tensor = graph.tensors[name]
@@ -234,6 +242,8 @@ def _compare_float(
     exact_outputs = model.outputs(reals)
     totals.floats.append(exact_outputs[0])
     for exact, result, port in zip(exact_outputs, results, library.outputs, strict=True):
+        if port["scale"] is None:
+            continue  # indices have no noise
         real = dequantize_port(result, port)
         totals.out_noise.add(exact.reshape(len(exact), -1), real.reshape(len(real), -1))
 
@@ -325,14 +335,20 @@ def verify(
     if original is not None and original.quantized:
         integers = IntegerComparison(original, graph, library.layers)
     totals = _compare(library, graph, samples, original, integers, progress)
-    classes, notes = class_numbers(samples.labels, len(samples), library.outputs[0]["shape"])
-    ours = top1(np.concatenate(totals.ours))
+    first = library.outputs[0]
+    is_index = first["scale"] is None and np.prod(first["shape"]) == 1  # then any number is a class
+    classes, notes = class_numbers(samples.labels, len(samples), [1 << 31] if is_index else first["shape"])
+    ours = _answers(totals.ours, first)
     accuracy = share(ours, classes)
     float_report = None
+    only_indices = all(port["scale"] is None for port in library.outputs)
     if totals.floats:
-        theirs = top1(np.concatenate(totals.floats))
+        theirs = _answers(totals.floats, first)
         float_report = FloatReport(
-            share(ours, theirs), totals.out_noise.ratio, accuracy, share(theirs, classes)
+            share(ours, theirs),
+            None if only_indices else totals.out_noise.ratio,
+            accuracy,
+            share(theirs, classes),
         )
     emulation = None
     if target is not None:

@@ -321,6 +321,15 @@ def _reduction(walk: Layout, node: Node) -> View | None:
     return walk.view(base, perm, out.shape)
 
 
+def _index(walk: Layout, node: Node) -> View | None:
+    """As a reduction, where the indices then lie in order: they are int32, which no transpose moves."""
+    x = walk.settle(node.inputs[0])
+    if x is None:
+        return None
+    left = [p for p in x.perm if p != x.perm[node.attrs["axes"][0]] and walk.shape(x.base)[p] != 1]
+    return _reduction(walk, node) if left == sorted(left) else None
+
+
 def _fully_connected(walk: Layout, node: Node) -> View | None:
     """A dense layer behind a flattened, permuted tensor reads it in its own order, with permuted weights."""
     x = walk.views[node.inputs[0]]
@@ -370,6 +379,7 @@ HANDLERS: dict[str, Handler] = {
     "mirror_pad": _axes(_per_axis("pads")),
     "gather": _axes(_gather),
     "slice": _axes(_per_axis("begin", "step", "size")),
+    **dict.fromkeys(("arg_max", "arg_min"), _index),
     **dict.fromkeys(("mean", "sum", "reduce_max", "reduce_min"), _reduction),
     "fully_connected": _fully_connected,
 }

@@ -48,7 +48,6 @@ class ArgMax(Op):
     name = "arg_max"
     onnx = {"ArgMax": lambda ctx, n: import_arg(ctx, n, "arg_max")}
     tflite = {"ARG_MAX": lambda ctx, n: import_tflite_arg(ctx, n, "arg_max")}
-    output_dtype = DType.INT32
     place: ClassVar[Callable[..., Any]] = staticmethod(np.argmax)
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

@@ -1,4 +1,5 @@
-"""Operators that change nothing at inference: Identity, Dropout, Cast between float types; only imports."""
+"""Operators that change nothing at inference: Identity, Dropout, Cast between float types and of indices; only
+imports."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
 
 FLOAT_TYPES = {1: "FLOAT", 10: "FLOAT16", 11: "DOUBLE", 16: "BFLOAT16"}  # onnx.TensorProto.DataType
+INDEX_TYPES = {6: "INT32", 7: "INT64"}
 
 
 def import_identity(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -28,7 +30,8 @@ def import_dropout(ctx: Importer, n: OnnxNode) -> Sequence[str]:
 
 
 def import_cast(ctx: Importer, n: OnnxNode) -> Sequence[str]:
-    if n.attr("to") not in FLOAT_TYPES:
+    integer = n.attr("to") in INDEX_TYPES and ctx.is_index(n.inputs[0])
+    if n.attr("to") not in FLOAT_TYPES and not integer:
         ctx.unsupported(n, "a cast of activations to integers is not supported", "cut the model before it")
     return [n.inputs[0]]
 

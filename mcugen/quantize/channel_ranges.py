@@ -149,13 +149,16 @@ def _node_range(node: Node, graph: Graph, ranges: dict[str, Range]) -> Range:
     sums = sums_of(node, graph)
     if sums is not None:
         return _sums_range(node, graph, sums, ranges[node.inputs[0]])
-    count = channel_count(graph.type(node.outputs[0]).shape)
+    kind = graph.type(node.outputs[0])
+    count = channel_count(kind.shape)
+    if kind.quant is None:  # indices, which no node reads but reshape: nothing is concluded from their range
+        return np.full(count, -128), np.full(count, 127)
     low, high = output_range(node, graph)  # the clamp, or the whole type
     return np.full(count, low), np.full(count, high)
 
 
 def proven_ranges(graph: Graph) -> dict[str, Range]:
-    """The interval of every channel of every activation of an integer graph (all activations int8)."""
+    """The interval of every channel of every activation of an integer graph (activations int8, but for indices)."""
     ranges: dict[str, Range] = {}
     for name in graph.inputs:
         count = channel_count(graph.type(name).shape)

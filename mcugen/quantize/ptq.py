@@ -13,7 +13,7 @@ from mcugen.errors import Fault, InternalError
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops import OPS
 from mcugen.ops.op import activation_quant
-from mcugen.rewrite import live
+from mcugen.rewrite import index_tensors, live
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -110,8 +110,14 @@ def quantize(graph: Graph, ranges: Ranges) -> Graph:
         raise InternalError("calibration left tensors without a range", missing)
     groups, conflicts = _group(graph, ranges)
     quants = activation_quants(graph, groups)
+    indices = index_tensors(graph)
     tensors: dict[str, Tensor] = {
-        name: replace(t, type=TensorType(t.shape, DType.INT8, quants[name]))
+        name: replace(
+            t,
+            type=TensorType(t.shape, DType.INT32)
+            if name in indices
+            else TensorType(t.shape, DType.INT8, quants[name]),
+        )
         for name, t in graph.tensors.items()
         if t.data is None
     }

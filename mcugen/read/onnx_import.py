@@ -16,6 +16,7 @@ from mcugen.errors import Fault, ModelError, UnsupportedError
 from mcugen.ir import Array, DType, Graph, Node, Tensor, TensorType
 from mcugen.ops import ONNX_IMPORTS
 from mcugen.read.fold import FOLDABLE, constant_value, evaluate
+from mcugen.read.indices import check_indices
 from mcugen.read.onnx_check import form_faults
 from mcugen.read.onnx_context import CHECK, ELEMENT_LIMIT, Importer, NodeFault, OnnxNode, Window
 from mcugen.read.onnx_file import LoadedModel, load_onnx, nonfinite_initializers
@@ -319,6 +320,7 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
         tuple(ctx.nodes),
         ctx.tensors,
     )
+    check_indices(graph, loaded.path.name)
     return ImportedModel(graph, loaded, tuple(notes))
 
 

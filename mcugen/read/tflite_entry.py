@@ -278,6 +278,12 @@ class _Reader:
                 where = f"{len(names)} activations ({', '.join(map(repr, names[:3]))}{', ...' if names[3:] else ''})"
                 self.unsupported.append(Fault(where, f"are {dtype}, which is not supported yet", _FULL_INT8))
         indices = {name for op in self.operators if op.code in ("ARG_MAX", "ARG_MIN") for name in op.outputs}
+        readers = [op for op in self.operators if indices.intersection(op.inputs)]
+        if readers:  # what follows from the index is of no type of ours, which need not be said
+            why = "it reads an index of ARG_MAX or ARG_MIN, which can only be an output of the model"
+            fix = "cut the model behind the index and do the rest in firmware"
+            self.unsupported += [Fault(op.origin, why, fix) for op in readers]
+            return "int8" in by_type
         for dtype in ("int32", "int64", "bool"):
             names = [name for name in by_type.get(dtype, []) if name not in indices]
             if names:

@@ -246,7 +246,8 @@ def print_verify(report: Report) -> None:
     f = report.float_report
     if f is not None:
         agreement = f"same class in {100 * f.agreement:.2f} %, " if f.agreement is not None else ""
-        console.print(f"float   {agreement}output SQNR {f.sqnr:.1f} dB")
+        noise = "the outputs are indices" if f.sqnr is None else f"output SQNR {f.sqnr:.1f} dB"
+        console.print(f"float   {agreement}{noise}")
     if report.accuracy is not None:
         beside = (
             f", of the float model {100 * f.float_accuracy:.2f} %"

@@ -83,7 +83,7 @@ def check_kernel(
             program = compile_native(folder, work, compiler, flags)
             results, layers = run_native(program, folder, arrays)
             for layer, got in zip(library.layers, layers, strict=True):
-                wanted = np.stack([e[layer.node.outputs[0]].reshape(-1) for e in expected])
+                wanted = np.stack([e[layer.node.outputs[0]].reshape(-1).view(np.int8) for e in expected])
                 wrong = np.argwhere(got != wanted)
                 assert not len(wrong), (
                     f"{compiler} {flags}: {layer.node.name} ({layer.kernel.name}) {dict(layer.node.attrs)}: "
@@ -91,5 +91,5 @@ def check_kernel(
                     f"{got[tuple(wrong[0])]} for {wanted[tuple(wrong[0])]}"
                 )
             for tensor, got in zip(graph.outputs, results, strict=True):
-                wanted = np.stack([e[tensor].reshape(-1) for e in expected])
+                wanted = np.stack([e[tensor].reshape(-1).view(np.int8) for e in expected])
                 assert np.array_equal(got, wanted), f"{compiler} {flags}: output {tensor}"
