@@ -11,6 +11,7 @@ help:
 	@echo 'make lint     formatters in check mode, ruff, mypy'
 	@echo 'make format   rewrite Python and C in the project'\''s format'
 	@echo 'make bench    count instructions on every emulated core, write benchmarks/results.json'
+	@echo 'make docs     write docs/operators.md from the code'
 	@echo 'make wheel    build dist/*.whl'
 	@echo 'make clean    remove what the targets above made'
 
@@ -46,6 +47,11 @@ format: setup-test
 .PHONY: bench
 bench: setup-test
 	$(PYTHON) -m benchmarks.run
+
+.PHONY: docs
+docs: setup-test
+	mkdir -p docs
+	$(PYTHON) -m mcugen.report.operators > docs/operators.md
 
 .PHONY: wheel
 wheel: setup-test

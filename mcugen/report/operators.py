@@ -1,7 +1,9 @@
-"""The table of `mcugen ops`, taken from the code itself."""
+"""The table of `mcugen ops` and docs/operators.md, taken from the code itself. Run as a module it prints the page."""
 
 from __future__ import annotations
 
+import inspect
+import sys
 from typing import Any
 
 from mcugen.kernels import KERNELS
@@ -22,3 +24,29 @@ def operator_table() -> dict[str, Any]:
         for op in OPS.values()
     ]
     return {"operators": rows, "constant": sorted(FOLDABLE)}
+
+
+def operators_page() -> str:
+    """docs/operators.md: a section per operator."""
+    table = operator_table()
+    lines = ["# Operators", "", "Made from the code by `make docs`; do not edit.", ""]
+    for row in table["operators"]:
+        op = OPS[row["operator"]]
+        module = inspect.getdoc(sys.modules[type(op).__module__]) or ""
+        kernels = ", ".join(f"`{name}`" for name in row["kernels"])
+        lines += [
+            f"## {op.name}",
+            "",
+            " ".join(module.split("\n\n")[0].split()),
+            "",
+            f"* ONNX: {', '.join(row['onnx']) or '-'}",
+            f"* TFLite: {', '.join(sorted(op.tflite)) or '-'}",
+            f"* kernels: {kernels or row['note'] or 'none: only an import'}",
+            "",
+        ]
+    lines += ["## In constant parts of an ONNX model also", "", ", ".join(table["constant"])]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(operators_page())
