@@ -12,6 +12,7 @@ help:
 	@echo 'make format   rewrite Python and C in the project'\''s format'
 	@echo 'make bench    count instructions on every emulated core, write benchmarks/results.json'
 	@echo 'make docs     write docs/operators.md from the code'
+	@echo 'make fuzz     damaged model files for both importers'
 	@echo 'make wheel    build dist/*.whl'
 	@echo 'make clean    remove what the targets above made'
 
@@ -52,6 +53,11 @@ bench: setup-test
 docs: setup-test
 	mkdir -p docs
 	$(PYTHON) -m mcugen.report.operators > docs/operators.md
+
+# FUZZ='--count 100000 --seed 7' for more or other mutants.
+.PHONY: fuzz
+fuzz: setup-test
+	$(PYTHON) tests/fuzz.py $(or $(FUZZ),--count 20000)
 
 .PHONY: wheel
 wheel: setup-test

@@ -67,7 +67,11 @@ class TfliteImporter:
         return self.names.get(name, name)
 
     def type(self, name: str) -> TensorType:
-        return self.tensors[self.resolve(name)].type
+        tensor = self.tensors.get(self.resolve(name))
+        if tensor is None:  # a resource
+            why = "holds a resource, which only operators on variables could use"
+            raise OperatorFault(Fault(f"tensor {name!r}", why, "convert the model again"), invalid=True)
+        return tensor.type
 
     def shape(self, name: str) -> tuple[int, ...]:
         return self.type(name).shape
