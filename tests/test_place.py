@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -395,15 +399,29 @@ def hard(count: int, steps: int, seed: int) -> list[Buffer]:
     ]
 
 
-def test_the_solver_improves_what_the_local_search_found():
+def beyond_search() -> list[Buffer]:
+    """Buffers for which the solver finds a smaller plan than the local search."""
     lives = [(6, 3, 5), (6, 5, 7), (8, 5, 6), (9, 0, 2), (6, 2, 3), (1, 6, 7), (3, 2, 4), (9, 1, 3)]
     lives += [(4, 0, 4), (5, 4, 7), (5, 6, 7), (5, 1, 3), (8, 0, 1), (3, 4, 7), (8, 5, 7)]
-    buffers = [Buffer(str(k), *life) for k, life in enumerate(lives)]
+    return [Buffer(str(k), *life) for k, life in enumerate(lives)]
+
+
+def test_the_solver_improves_what_the_local_search_found():
+    buffers = beyond_search()
     problem = problem_of(buffers, [])
     assert search(problem, live_bound(problem)).peak == 38
     assert (place(buffers).size, place(buffers).lower_bound) == (36, 36)
     unfinished = place(buffers, node_limit=1)
     assert unfinished.lower_bound <= 36 <= unfinished.size
+
+
+def test_the_solver_prints_nothing():
+    """stdout belongs to `--json`; a process of its own, because what C prints escapes pytest until it ends."""
+    code = "import test_place; assert test_place.place(test_place.beyond_search()).size == 36"
+    path = os.pathsep.join((str(Path(__file__).parent), *sys.path))
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_solver_proves_more_than_the_bytes_that_live_at_once():
