@@ -56,13 +56,18 @@ def samples(name: str) -> Array | Path:
     return smooth_images((96, 96, 3), 60, 1.0) if name == "vww" else smooth_images((32, 32, 3), 100, 255.0)
 
 
+def ranges_of(name: str) -> dict[str, tuple[float, float]]:
+    """The ranges of an example model on its samples."""
+    graph = read(model_path(name)).graph
+    data = load_data(samples(name), input_specs(graph), purpose="calibration")
+    arrays = {n: data.arrays[graph.tensors[n].source or n] for n in graph.inputs}
+    return dict(calibrate(graph, arrays))
+
+
 def main() -> None:
     """Write benchmarks/ranges/<model>.json."""
     for name in MODELS:
-        _, graph = read(model_path(name))
-        data = load_data(samples(name), input_specs(graph), purpose="calibration")
-        arrays = {n: data.arrays[graph.tensors[n].source or n] for n in graph.inputs}
-        ranges = calibrate(graph, arrays)
+        ranges = ranges_of(name)
         text = json.dumps({"ranges": {n: list(ranges[n]) for n in sorted(ranges)}}, indent=1)
         ranges_path(name).write_text(text + "\n", encoding="utf-8")
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from benchmarks.ranges import ranges_of, ranges_path
 from benchmarks.run import README, RESULTS, growth, measure_all, update_readme
 
 
@@ -14,6 +15,14 @@ from benchmarks.run import README, RESULTS, growth, measure_all, update_readme
 def test_no_figure_grew() -> None:
     old = json.loads(RESULTS.read_text(encoding="utf-8"))
     assert growth(old, measure_all()) == []
+
+
+def test_stored_ranges_are_those_of_the_command() -> None:
+    stored = json.loads(ranges_path("sww").read_text(encoding="utf-8"))["ranges"]
+    ranges = ranges_of("sww")
+    assert list(stored) == sorted(ranges)
+    for name, pair in stored.items():  # float sums differ between CPUs
+        assert ranges[name] == pytest.approx(pair, rel=1e-4, abs=1e-5), name
 
 
 def test_growth_of_the_same_compiler_is_found() -> None:
