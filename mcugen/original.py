@@ -12,11 +12,8 @@ import numpy as np
 from mcugen.errors import Fault, UsageError
 from mcugen.execute import States, rest, run_samples
 from mcugen.ir import Array, Graph
-from mcugen.normalise import normalise, tidy
-from mcugen.read import is_tflite
-from mcugen.read.onnx_import import import_onnx
+from mcugen.model_file import Model, read_model
 from mcugen.read.onnx_run import OnnxRunner
-from mcugen.read.tflite_import import import_tflite
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class OriginalReport:
     compared: int
     different: int
     constant: (
-        int  # channels that the C does not compute: every value of the file's tensor must be the known one
+        int  # channels that the C does not compute; the file's tensor must hold the known value everywhere
     )
     dead: int  # channels that nothing reads: neither computed nor compared
     first: str = ""
@@ -35,22 +32,24 @@ class OriginalReport:
 
 @dataclass(eq=False)
 class Original:
-    """The graph of a model file: float, or (`quantized`) with the file's own integers and all of its channels."""
+    """A model file, its states while it runs, and for float ONNX the session that runs the file itself."""
 
-    graph: Graph
-    quantized: bool
-    runner: OnnxRunner | None  # of a float ONNX file
-    states: States = field(default_factory=dict)
+    model: Model
+    runner: OnnxRunner | None
+    states: States = field(init=False)
 
     def __post_init__(self) -> None:
         self.states = rest(self.graph)
 
-    def outputs(self, reals: Sequence[Array]) -> list[Array]:
-        """Outputs of a float model for samples [N, *input_shape]: by onnxruntime from ONNX, by our own float
-        references from .tflite."""
+    @property
+    def graph(self) -> Graph:
+        return self.model.graph
+
+    def outputs(self, reals: Sequence[Array], ours: Sequence[Mapping[str, Array]]) -> list[Array]:
+        """Outputs of a float model for samples [N, *input_shape]: by onnxruntime from ONNX; from .tflite what our
+        own float references gave, chunk by chunk."""
         if self.runner is None:
-            chunks = list(run_samples(self.graph, dict(zip(self.graph.inputs, reals, strict=True))))
-            return [np.concatenate([c[name] for c in chunks]) for name in self.graph.outputs]
+            return [np.concatenate([chunk[name] for chunk in ours]) for name in self.graph.outputs]
         shapes = [self.graph.type(n).shape for n in self.graph.inputs]
         names = [i.name for i in self.runner.session.get_inputs()]
         samples = [
@@ -62,19 +61,12 @@ class Original:
 
 def load_original(manifest: Mapping[str, Any], path: Path) -> Original:
     """Read the model file of a library. Raises UsageError if it is another, and what reading raises."""
-    if is_tflite(path):
-        tflite = import_tflite(path, manifest["model"].get("signature"))
-        graph = tidy(tflite.graph) if tflite.quantized else normalise(tflite.graph)
-        original, sha256 = Original(graph, tflite.quantized, None), tflite.file.sha256
-    else:
-        imported = import_onnx(path)
-        original = Original(normalise(imported.graph), False, OnnxRunner(imported.file))
-        sha256 = imported.file.sha256
-    if sha256 != manifest["model"]["sha256"]:
+    model = read_model(path, manifest["model"].get("signature"))
+    if model.sha256 != manifest["model"]["sha256"]:
         why = f"its SHA-256 is not that of the {manifest['model']['file']} in the manifest"
         fix = "give the file that was built, or build this one"
         raise UsageError("--model is not the model of this library", [Fault(path.name, why, fix)])
-    return original
+    return Original(model, OnnxRunner(model.onnx.file) if model.onnx is not None else None)
 
 
 def as_bytes(values: Array) -> Array:

@@ -15,16 +15,13 @@ from mcugen.fit import check_fit
 from mcugen.graph_file import save_graph
 from mcugen.ir import Graph
 from mcugen.manifest import describe
+from mcugen.model_file import Model, read_model
 from mcugen.naming import c_name
-from mcugen.normalise import normalise, tidy
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.input_transpose import fuse_input_transpose
 from mcugen.quantize.ptq import Ranges, quantize
-from mcugen.read import is_tflite
 from mcugen.read.float_check import check_import
-from mcugen.read.onnx_import import import_onnx
-from mcugen.read.tflite_import import import_tflite
 from mcugen.render import Library, render, user_shape
 from mcugen.schedule import schedule
 from mcugen.select import select
@@ -82,32 +79,12 @@ def input_specs(graph: Graph) -> list[InputSpec]:
     return specs
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model file that was read: its normalised float graph, or (`quantized`) the integer graph that it holds."""
-
-    graph: Graph
-    sha256: str
-    format: str
-    notes: tuple[str, ...]
-    quantized: bool = False
-
-
 def read(path: Path, signature: str | None = None) -> Model:
-    """Read an ONNX or .tflite file. `signature` chooses among those of a .tflite.
-
-    An ONNX file's normalised graph is compared with onnxruntime's results on the original.
-    """
-    if is_tflite(path):
-        tflite = import_tflite(path, signature)
-        graph = tidy(tflite.graph) if tflite.quantized else normalise(tflite.graph)
-        return Model(graph, tflite.file.sha256, "tflite", tflite.notes, tflite.quantized)
-    if signature is not None:
-        raise UsageError("no such signature", [Fault("--signature", "only .tflite files have signatures")])
-    imported = import_onnx(path)
-    graph = normalise(imported.graph)
-    check_import(imported, graph)
-    return Model(graph, imported.file.sha256, "onnx", imported.notes)
+    """Read a model file; an ONNX file's normalised graph is compared with onnxruntime's results on the original."""
+    model = read_model(path, signature)
+    if model.onnx is not None:
+        check_import(model.onnx, model.graph)
+    return model
 
 
 def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Ranges:
@@ -157,6 +134,11 @@ def finish_graph(graph: Graph) -> Graph:
     return check_graph(schedule(integer), "scheduling")
 
 
+def integer_graph(model: Model, ranges: Ranges) -> Graph:
+    """The final integer graph of a model; `ranges` only for a float one."""
+    return finish_graph(model.graph) if model.quantized else compile_graph(model.graph, ranges)
+
+
 def lay_out(
     graph: Graph, board: Board, name: str, model_file: str, sha256: str, command: str, keep_all: bool = False
 ) -> Library:
@@ -182,7 +164,7 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
         notes.append("the model is quantized already: --calib and --percentile change nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
     with stage(progress, "placing the buffers"):
-        integer = finish_graph(model.graph) if model.quantized else compile_graph(model.graph, ranges)
+        integer = integer_graph(model, ranges)
         library = lay_out(integer, board, name, path.name, model.sha256, command, settings.debug_layers)
     return Compiled(library, model.graph, ranges, tuple(notes), model.format, settings.signature)
 

@@ -31,8 +31,13 @@ def with_nodes(graph: Graph, nodes: Iterable[Node], tensors: Mapping[str, Tensor
 
 def index_tensors(graph: Graph) -> dict[str, Node]:
     """Tensors that hold indices, reshaped or not, with the node that found them."""
+    return index_makers(graph.nodes)
+
+
+def index_makers(nodes: Iterable[Node]) -> dict[str, Node]:
+    """The same for nodes in execution order that are no graph yet."""
     makers: dict[str, Node] = {}
-    for node in graph.nodes:
+    for node in nodes:
         if node.op in INDEX_OPS:
             makers[node.outputs[0]] = node
         elif node.op == "reshape" and node.inputs[0] in makers:

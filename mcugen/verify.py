@@ -71,9 +71,8 @@ class Report:
     @property
     def ok(self) -> bool:
         host = self.output_different == 0 and all(layer.different == 0 for layer in self.layers)
-        if self.original is not None and self.original.different:
-            return False
-        return host and (self.emulation is None or self.emulation.ok)
+        original = self.original is None or self.original.different == 0
+        return host and original and (self.emulation is None or self.emulation.ok)
 
     def check(self) -> None:
         """Raises VerifyError that names the first layer that differs, on the host and on the board."""
@@ -224,10 +223,11 @@ def _compare_float(
 ) -> None:
     """Noise of every layer against our float graph, of the outputs against the model file."""
     float_graph = model.graph
-    start = 0
+    start, ours = 0, []
     for floats in run_samples(float_graph, dict(zip(float_graph.inputs, reals, strict=True))):
         part = slice(start, start + len(next(iter(floats.values()))))
         start = part.stop
+        ours.append({n: floats[n] for n in float_graph.outputs})
         for i, entry in enumerate(library.layers):
             name, noise = entry["output"]["tensor"], totals.noise[i]
             exact = floats.get(name)
@@ -239,7 +239,7 @@ def _compare_float(
                 exact = exact[..., list(tensor.channels.kept)]
             q = chunk[name][part].astype(np.float64)
             noise.add(exact, (q - tensor.type.zero_point) * tensor.type.scale)
-    exact_outputs = model.outputs(reals)
+    exact_outputs = model.outputs(reals, ours)
     totals.floats.append(exact_outputs[0])
     for exact, result, port in zip(exact_outputs, results, library.outputs, strict=True):
         if port["scale"] is None:
@@ -303,6 +303,23 @@ def _emulate(
         return run_firmware(image, board, layers=layers)
 
 
+def _scores(
+    library: HostLibrary, samples: _Samples, totals: _Totals
+) -> tuple[float | None, FloatReport | None, list[str]]:
+    """Accuracy of the C, the C beside the float model if that ran, and notes on labels that are not scored."""
+    first = library.outputs[0]
+    is_index = first["scale"] is None and np.prod(first["shape"]) == 1  # then any number is a class
+    classes, notes = class_numbers(samples.labels, len(samples), [1 << 31] if is_index else first["shape"])
+    ours = _answers(totals.ours, first)
+    accuracy = share(ours, classes)
+    if not totals.floats:
+        return accuracy, None, notes
+    theirs = _answers(totals.floats, first)
+    only_indices = all(port["scale"] is None for port in library.outputs)
+    sqnr = None if only_indices else totals.out_noise.ratio
+    return accuracy, FloatReport(share(ours, theirs), sqnr, accuracy, share(theirs, classes)), notes
+
+
 def verify(
     folder: str | Path,
     *,
@@ -332,24 +349,10 @@ def verify(
     samples = _samples(library, data)
     original = load_original(manifest, Path(model)) if model is not None else None
     integers = None
-    if original is not None and original.quantized:
+    if original is not None and original.model.quantized:
         integers = IntegerComparison(original, graph, library.layers)
     totals = _compare(library, graph, samples, original, integers, progress)
-    first = library.outputs[0]
-    is_index = first["scale"] is None and np.prod(first["shape"]) == 1  # then any number is a class
-    classes, notes = class_numbers(samples.labels, len(samples), [1 << 31] if is_index else first["shape"])
-    ours = _answers(totals.ours, first)
-    accuracy = share(ours, classes)
-    float_report = None
-    only_indices = all(port["scale"] is None for port in library.outputs)
-    if totals.floats:
-        theirs = _answers(totals.floats, first)
-        float_report = FloatReport(
-            share(ours, theirs),
-            None if only_indices else totals.out_noise.ratio,
-            accuracy,
-            share(theirs, classes),
-        )
+    accuracy, float_report, notes = _scores(library, samples, totals)
     emulation = None
     if target is not None:
         with stage(progress, f"running firmware for {target.name} in the emulator"):

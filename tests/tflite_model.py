@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import flatbuffers
 import tflm
 from tflm import TensorSpec
 
@@ -37,6 +36,4 @@ def model(
     graph = schema.SubGraphT(tensors=made, inputs=list(inputs), outputs=list(outputs), operators=ops)
     whole = schema.ModelT(version=3, operatorCodes=codes, subgraphs=[graph], buffers=buffers)
     edit(whole, schema)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(whole.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return tflm.pack(whole)

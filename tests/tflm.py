@@ -138,8 +138,6 @@ def build(
 ) -> bytes:
     """The .tflite file of one operator; its inputs are those specs that have no data, in order."""
     schema = _package()[1]
-    import flatbuffers
-
     buffers = [schema.BufferT()]
     tensors: list[Any] = []
 
@@ -161,7 +159,13 @@ def build(
     graph = schema.SubGraphT(tensors=tensors, inputs=fed, outputs=operator.outputs, operators=[operator])
     code = getattr(schema.BuiltinOperator, op)
     codes = [schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=min(code, 127), version=1)]
-    model = schema.ModelT(version=3, operatorCodes=codes, subgraphs=[graph], buffers=buffers)
+    return pack(schema.ModelT(version=3, operatorCodes=codes, subgraphs=[graph], buffers=buffers))
+
+
+def pack(model: Any) -> bytes:
+    """The file of a ModelT."""
+    import flatbuffers
+
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -8,8 +8,7 @@ from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
-from mcugen.kernels.mean_portable import reduction_access
-from mcugen.ops.mean import outer_reduced_inner
+from mcugen.kernels.mean_portable import reduction_access, reduction_fields
 
 
 class ArgMaxPortable(Kernel):
@@ -26,11 +25,8 @@ class ArgMaxPortable(Kernel):
         return (Access(bytewise.read_begin, bytewise.read_end, t, t + 4, atomic=True),)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        outer, reduced, inner = outer_reduced_inner(node, graph)
         fields: dict[str, Value] = {
-            "outer": outer,
-            "reduced": reduced,
-            "inner": inner,
+            **reduction_fields(node, graph),
             "flip": -1 if node.op == "arg_min" else 0,
             "last": int(node.attrs["last"]),
         }

@@ -19,6 +19,11 @@ def reduction_access(node: Node, graph: Graph) -> Access:
     return Access(begin, begin + (reduced - 1) * inner + 1, t, t + 1, atomic=True)
 
 
+def reduction_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """The sizes with which every reduction's descriptor begins."""
+    return dict(zip(("outer", "reduced", "inner"), outer_reduced_inner(node, graph), strict=True))
+
+
 class MeanPortable(Kernel):
     name = "mean_portable"
     ops = ("mean", "sum")
@@ -35,12 +40,9 @@ class MeanPortable(Kernel):
         return (f"|accumulator| <= {bound:,}",)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        outer, reduced, inner = outer_reduced_inner(node, graph)
         multiplier, shift = mean_multiplier(node, graph)
         fields: dict[str, Value] = {
-            "outer": outer,
-            "reduced": reduced,
-            "inner": inner,
+            **reduction_fields(node, graph),
             "x_zero_point": graph.type(node.inputs[0]).zero_point,
             "y_zero_point": graph.type(node.outputs[0]).zero_point,
             "multiplier": multiplier,

@@ -6,8 +6,7 @@ from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
-from mcugen.kernels.mean_portable import reduction_access
-from mcugen.ops.mean import outer_reduced_inner
+from mcugen.kernels.mean_portable import reduction_access, reduction_fields
 
 
 class ReducePortable(Kernel):
@@ -21,11 +20,8 @@ class ReducePortable(Kernel):
         return (reduction_access(node, graph),)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        outer, reduced, inner = outer_reduced_inner(node, graph)
         fields: dict[str, Value] = {
-            "outer": outer,
-            "reduced": reduced,
-            "inner": inner,
+            **reduction_fields(node, graph),
             "flip": -1 if node.op == "reduce_min" else 0,
         }
         return [Call(fields, (node.inputs[0],), node.outputs[0])]

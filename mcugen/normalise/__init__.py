@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from mcugen.check import check_graph
 from mcugen.ir import Graph
 from mcugen.normalise.drop_expand import drop_expand
@@ -36,15 +38,16 @@ TIDY = (merge_reshapes, fuse_pad, merge_reshapes, name_tensors)  # exact on inte
 
 def tidy(graph: Graph) -> Graph:
     """An integer graph as it was quantized elsewhere, without what costs and computes nothing; the same bytes."""
-    graph = check_graph(live(graph), "import")
-    for graph_pass in TIDY:
-        graph = check_graph(graph_pass(graph), graph_pass.__name__)
-    return graph
+    return _run(TIDY, graph)
 
 
 def normalise(graph: Graph) -> Graph:
     """The normalised float graph; same inputs and outputs, same function up to float rounding."""
+    return _run(PASSES, graph)
+
+
+def _run(passes: Iterable[Callable[[Graph], Graph]], graph: Graph) -> Graph:
     graph = check_graph(live(graph), "import")
-    for graph_pass in PASSES:
+    for graph_pass in passes:
         graph = check_graph(graph_pass(graph), graph_pass.__name__)
     return graph

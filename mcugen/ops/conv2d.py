@@ -93,9 +93,8 @@ def import_tflite_conv(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     """TFLite CONV_2D [x, weights OHWI, bias] and DEPTHWISE_CONV_2D [x, weights 1HWC, bias]."""
     depthwise = n.op_type == "DEPTHWISE_CONV_2D"
     w, b = tflite_weights(ctx, n, 3 if depthwise else 0)
-    if (
-        holds_phases(ctx, n.inputs[0]) and len(ctx.shape(n.inputs[0])) == 4
-    ):  # BATCH_TO_SPACE_ND makes sense of it
+    # BATCH_TO_SPACE_ND makes sense of a batch of phases
+    if holds_phases(ctx, n.inputs[0]) and len(ctx.shape(n.inputs[0])) == 4:
         _, height, width, channels = ctx.shape(n.inputs[0])
     else:
         height, width, channels = ctx.image(n, n.inputs[0])

@@ -12,7 +12,7 @@ import onnx
 from mcugen.errors import Fault
 from mcugen.ir import Array, Node, Tensor, TensorType
 from mcugen.ops import OPS
-from mcugen.rewrite import INDEX_OPS
+from mcugen.rewrite import index_makers
 
 CHECK = "check the exporter; onnx.checker may say more"
 ELEMENT_LIMIT = (
@@ -84,11 +84,7 @@ class Importer:
 
     def is_index(self, name: str) -> bool:
         """Whether a tensor holds indices of ArgMax or ArgMin, reshaped or not."""
-        makers = {node.outputs[0]: node for node in self.nodes}
-        node = makers.get(self.resolve(name))
-        while node is not None and node.op == "reshape":
-            node = makers.get(node.inputs[0])
-        return node is not None and node.op in INDEX_OPS
+        return self.resolve(name) in index_makers(self.nodes)
 
     def constant_input(self, n: OnnxNode, index: int, what: str) -> Array:
         """A constant float input, as float32."""

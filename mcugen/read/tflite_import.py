@@ -10,7 +10,6 @@ from pathlib import Path
 from mcugen.errors import Fault, ModelError, UnsupportedError
 from mcugen.ir import DType, Graph, Node, Tensor, TensorType
 from mcugen.ops import TFLITE_IMPORTS
-from mcugen.read.indices import check_indices
 from mcugen.read.tflite_context import OperatorFault
 from mcugen.read.tflite_context import TfliteImporter as TfliteImporter
 from mcugen.read.tflite_context import TfliteNode as TfliteNode
@@ -163,7 +162,6 @@ def import_entry(entry: Entry, file: TfliteFile) -> ImportedTflite:
     outputs = _name_outputs(ctx, entry.outputs)
     name = re.sub(r"\W", "_", file.path.stem)
     graph = live(Graph(name, entry.inputs, outputs, tuple(ctx.nodes), ctx.tensors))
-    check_indices(graph, file.path.name)
     notes = [*file.notes, *entry.notes]
     if not entry.quantized and any(t.endswith("/float32") for t in graph.tensors):
         notes.append("weights stored in fewer bits are read as float32; the model is quantized anew")

@@ -14,7 +14,7 @@ from mcugen.fit import CODE_BYTES, STACK_BYTES, check_fit, needs
 from mcugen.ir import Graph
 from mcugen.manifest import describe
 from mcugen.naming import c_name
-from mcugen.pipeline import Settings, compile_graph, find_ranges, finish_graph, lay_out, read
+from mcugen.pipeline import Settings, find_ranges, integer_graph, lay_out, read
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.ptq import Ranges
 from mcugen.render import render
@@ -66,23 +66,21 @@ def analyze(
     graph = source.graph
     notes = list(source.notes)
     ranges: Ranges = {}
-    if source.quantized:
-        pass
-    elif calib is None:
+    placeholders = calib is None and not source.quantized
+    if placeholders:
         ranges = placeholder_ranges(graph)
         notes.append(
             "without --calib the ranges are placeholders: sizes may differ a little from the build's"
         )
-    else:
+    elif not source.quantized:
         ranges = find_ranges(graph, Settings(calib=calib), progress, notes)
     with stage(progress, "placing the buffers"):
-        integer = finish_graph(graph) if source.quantized else compile_graph(graph, ranges)
-        library = lay_out(integer, board, _name(model), model.name, source.sha256, "")
+        library = lay_out(integer_graph(source, ranges), board, _name(model), model.name, source.sha256, "")
         _, tables = render(library)
     result = describe(library, tables, {}, graph, {}, notes, source.format)
     for key in ("files", "ranges", "command"):
         del result[key]
-    if calib is None and not source.quantized:
+    if placeholders:
         for port in (*result["inputs"], *result["outputs"]):
             port["scale"] = port["zero_point"] = None
     problems: list[dict[str, str]] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 import tflm
@@ -29,10 +28,8 @@ def _oracle(path: Path) -> tuple[Any, list[str]]:
     final = [int(t) for t in graph.outputs]
     graph.outputs = final + [t for t in dict.fromkeys(made) if t not in final]
     model.buffers = [tflm._aligned(b) if b.data is not None else b for b in model.buffers]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     names = [graph.tensors[t].name.decode() for t in graph.outputs]
-    return runtime.Interpreter.from_bytes(bytes(builder.Output()), arena_size=1 << 22), names
+    return runtime.Interpreter.from_bytes(tflm.pack(model), arena_size=1 << 22), names
 
 
 def _samples(name: str, shape: list[int]) -> Array:
