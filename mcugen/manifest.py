@@ -67,8 +67,8 @@ def _layer(library: Library, layer: Layer) -> dict[str, Any]:
         "weight_bytes": sum(graph.type(i).bytes for i in node.inputs if graph.is_constant(i)),
         "output": {
             "tensor": output,
-            "buffer": library.storage.buffer_of[output],
-            "offset": library.storage.offset(output),
+            "buffer": library.storage.buffer_of.get(output),
+            "offset": library.struct_offset(output),
             "shape": user_shape(ttype.shape),
             "dtype": ttype.dtype.value,
             **_quantization(ttype),

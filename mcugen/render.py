@@ -38,6 +38,17 @@ class Library:
     command: str
 
     @property
+    def align(self) -> int:
+        """Bytes to which the members of the library's struct are aligned."""
+        return 16 if self.board.isa.mve else 8
+
+    def struct_offset(self, tensor: str) -> int:
+        """Bytes from the start of the library's struct, where the arena comes first, then the states."""
+        if tensor in self.storage.states:
+            return -(-self.storage.arena // self.align) * self.align + self.storage.states[tensor]
+        return self.storage.offset(tensor)
+
+    @property
     def macs(self) -> int:
         return sum(OPS[layer.node.op].macs(layer.node, self.graph) for layer in self.layers)
 
@@ -129,19 +140,23 @@ def _place_text(library: Library, tensor: str) -> str:
     return f"{kind}[{shape}] arena+{library.storage.offset(tensor)}"
 
 
+def _overlap_text(library: Library, y: str, inputs: Sequence[str]) -> str:
+    """How the bytes of a layer's output lie to those of its inputs."""
+    storage, graph = library.storage, library.graph
+    start, end = storage.offset(y), storage.offset(y) + graph.type(y).bytes
+    places = {i: storage.offset(i) for i in inputs if i not in storage.states}
+    if start in places.values():
+        return " (in place)"
+    shared = any(begin < end and start < begin + graph.type(i).bytes for i, begin in places.items())
+    return " (overlapping)" if shared else ""
+
+
 def _comment(library: Library, layer: Layer) -> list[str]:
     node = layer.node
     inputs = [i for i in node.inputs if not library.graph.is_constant(i)]
     x = ", ".join(_place_text(library, i) for i in inputs)
     y = node.outputs[0]
-    start, end = library.storage.offset(y), library.storage.offset(y) + library.graph.type(y).bytes
-    starts = {
-        library.storage.offset(i): library.storage.offset(i) + library.graph.type(i).bytes
-        for i in inputs
-        if i not in library.storage.states
-    }
-    shared = any(a < end and start < b for a, b in starts.items())
-    how = " (in place)" if start in starts else " (overlapping)" if shared else ""
+    how = "" if y in library.storage.states else _overlap_text(library, y, inputs)
     if library.storage.plan.directions.get(layer.index) is Direction.DESCENDING:
         how = " (overlapping, last row first)"
     lines = [node.origin, *(f"with {fused}" for fused in node.fused)]
@@ -262,8 +277,8 @@ def _accessors(library: Library) -> list[dict[str, Any]]:
 def _resets(library: Library) -> list[dict[str, int]]:
     """Runs of state bytes and what a reset fills them with: first byte, one past the last, the byte."""
     runs = []
-    for name, offset in library.storage.states.items():
-        kind = library.graph.type(name)
+    for name in library.graph.states:
+        kind, offset = library.graph.type(name), library.storage.states[name]
         runs.append({"begin": offset, "end": offset + kind.bytes, "value": kind.rest})
     return runs
 
@@ -314,7 +329,7 @@ def render(library: Library) -> tuple[dict[str, str], Tables]:
         "arena": library.storage.arena,
         "state": library.storage.state,
         "resets": _resets(library),
-        "align": 16 if library.board.isa.mve else 8,
+        "align": library.align,
         "runtime_version": RUNTIME_VERSION,
         "inputs": port_contexts(library, library.graph.inputs),
         "outputs": port_contexts(library, library.graph.outputs),

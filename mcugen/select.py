@@ -11,6 +11,7 @@ from mcugen.kernels import KERNELS
 from mcugen.kernels.kernel import Kernel
 
 ALIASES = ("reshape",)  # operators that compute nothing: the output is the input's buffer
+ASSIGNS = ("assign_variable",)  # operators whose output is their second input, a state, with new values
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,10 @@ def one_node_graph(
     inputs: Sequence[TensorType | Tensor],
     attrs: Mapping[str, Attr],
     output: TensorType | Sequence[TensorType],
+    states: Sequence[int] = (),
 ) -> Graph:
-    """A graph of one node. Types become activations and inputs of the graph, tensors with data constants.
+    """A graph of one node. `states`: which of the inputs persist between runs. Of the others, types become
+    activations and inputs of the graph, tensors with data constants.
 
     Tensors are named x0, x1, ... in the order of the node's inputs (constants that have a name keep it);
     outputs y, or y0, y1, ... where `output` is a sequence.
@@ -37,13 +39,14 @@ def one_node_graph(
         named = replace(tensor, name=tensor.name or f"x{i}")
         tensors[named.name] = named
     names = tuple(tensors)
-    fed = tuple(name for name, tensor in tensors.items() if tensor.data is None)
+    kept = tuple(names[i] for i in states)
+    fed = tuple(name for name, tensor in tensors.items() if tensor.data is None and name not in kept)
     single = isinstance(output, TensorType)
     types = (output,) if isinstance(output, TensorType) else tuple(output)
     outputs = ("y",) if single else tuple(f"y{i}" for i in range(len(types)))
     tensors |= {name: Tensor(name, ttype) for name, ttype in zip(outputs, types, strict=True)}
     node = Node("node", op, names, outputs, dict(attrs), origin=f'onnx:{op} "node"')
-    return Graph("one_node", fed, outputs, (node,), tensors)
+    return Graph("one_node", fed, outputs, (node,), tensors, kept)
 
 
 def random_int8(rng: np.random.Generator, shape: Sequence[int]) -> Array:

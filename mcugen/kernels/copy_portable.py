@@ -1,4 +1,4 @@
-"""concat, slice, transpose, pad and mirror_pad in plain C for every core: strided copies of up to 6 axes."""
+"""concat, slice, transpose, pad, mirror_pad and variables in plain C for every core: strided copies of up to 6 axes."""
 
 from __future__ import annotations
 
@@ -66,6 +66,8 @@ def copies(node: Node, graph: Graph) -> Iterator[Copy]:
             shape = graph.type(name).shape
             yield _merged(Copy(name, shape, _strides(shape), y_stride, y_begin=begin))
             begin += shape[node.attrs["axis"]] * y_stride[node.attrs["axis"]]
+    elif node.op in ("read_variable", "assign_variable"):
+        yield _merged(Copy(node.inputs[0], x, x_stride, y_stride))
     elif node.op == "transpose":
         yield _merged(Copy(node.inputs[0], y, tuple(x_stride[p] for p in node.attrs["perm"]), y_stride))
     elif node.op == "slice":
@@ -107,7 +109,7 @@ def _mirrored(node: Node, x: Sequence[int], stride: tuple[int, ...]) -> Iterator
 
 class CopyPortable(Kernel):
     name = "copy_portable"
-    ops = ("concat", "slice", "transpose", "pad", "mirror_pad")
+    ops = ("concat", "slice", "transpose", "pad", "mirror_pad", "read_variable", "assign_variable")
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         most = max(len(copy.size) for copy in copies(node, graph))
@@ -133,6 +135,8 @@ class CopyPortable(Kernel):
             begin[start : start + read.size] = read
             end[start : start + read.size] = read + 1
             accesses.append(Access(begin, end, write, write + 1, atomic=True))
+        if node.op == "assign_variable":
+            accesses.append(None)  # the state, which is written
         return tuple(accesses)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
