@@ -10,10 +10,11 @@ from typing import Any
 
 from mcugen import __version__
 from mcugen.errors import Fault, UsageError
+from mcugen.interface import user_shape
 from mcugen.ir import Graph, TensorType
 from mcugen.kernels.kernel import Tables
+from mcugen.library import Library
 from mcugen.ops import OPS
-from mcugen.render import Library, user_shape
 from mcugen.select import ALIASES, Layer
 
 SCHEMA = 1

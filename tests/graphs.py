@@ -56,3 +56,17 @@ def random_int8(rng: np.random.Generator, shape: Sequence[int]) -> Array:
     if flat.size >= 4:
         flat[rng.permutation(flat.size)[:2]] = (-128, 127)
     return x
+
+
+def as_float(graph: Graph, weights: DType = DType.FLOAT32) -> Graph:
+    """An integer graph of tests with float32 activations and constants in their place; matrices and kernels are
+    stored as `weights`, float32 or float16."""
+
+    def changed(tensor: Tensor) -> Tensor:
+        if tensor.type.dtype not in (DType.INT8, DType.INT32):
+            return tensor
+        dtype = weights if tensor.data is not None and len(tensor.shape) > 1 else DType.FLOAT32
+        data = None if tensor.data is None else (tensor.data * 0.013).astype(dtype.numpy)
+        return replace(tensor, type=TensorType(tensor.shape, dtype), data=data)
+
+    return replace(graph, tensors={name: changed(t) for name, t in graph.tensors.items()})

@@ -12,7 +12,7 @@ from native import SANITIZERS, compile_native, run_native
 
 from mcugen.boards import load_board
 from mcugen.execute import rest, run
-from mcugen.ir import Array, Graph, Node, Tensor
+from mcugen.ir import Array, DType, Graph, Node, Tensor
 from mcugen.pipeline import Compiled, lay_out, write
 
 BUILDS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -48,12 +48,18 @@ def merge(graphs: Sequence[Graph]) -> Graph:
 
 
 def samples_for(graph: Graph, count: int, seed: int) -> list[Array]:
-    """Random int8 samples [count, *shape], the last two all-min and all-max."""
+    """Random samples [count, *shape], the last two all-min and all-max; real numbers are of both signs, all sizes."""
     rng = np.random.default_rng(seed)
     arrays = []
     for name in graph.inputs:
-        values = rng.integers(-128, 128, (count, *graph.type(name).shape)).astype(np.int8)
-        values[-2], values[-1] = -128, 127
+        dtype, shape = graph.type(name).dtype, (count, *graph.type(name).shape)
+        if dtype is DType.FLOAT32:
+            sizes = 2.0 ** rng.integers(-20, 4, shape)
+            arrays.append((rng.standard_normal(shape) * sizes).astype(np.float32))
+            continue
+        limits = np.iinfo(dtype.numpy)
+        values = rng.integers(limits.min, limits.max + 1, shape).astype(dtype.numpy)
+        values[-2], values[-1] = limits.min, limits.max
         arrays.append(values)
     return arrays
 
