@@ -5,6 +5,9 @@
 
 #include <stdint.h>
 
+typedef int8_t mcugen_int8_t;
+typedef uint8_t mcugen_uint8_t;
+
 /* Compilers that reason with types are told that such an access may touch any object. */
 #if defined(__GNUC__)
 typedef int16_t __attribute__((may_alias)) mcugen_int16_t;
@@ -17,6 +20,26 @@ typedef float mcugen_float_t;
 #endif
 
 /* The arena or the states at `place`, a multiple of the element's bytes from their start. */
+static inline mcugen_int8_t *mcugen_int8(int8_t *place)
+{
+    return place;
+}
+
+static inline const mcugen_int8_t *mcugen_const_int8(const int8_t *place)
+{
+    return place;
+}
+
+static inline mcugen_uint8_t *mcugen_uint8(int8_t *place)
+{
+    return (mcugen_uint8_t *)place;
+}
+
+static inline const mcugen_uint8_t *mcugen_const_uint8(const int8_t *place)
+{
+    return (const mcugen_uint8_t *)place;
+}
+
 static inline mcugen_int16_t *mcugen_int16(int8_t *place)
 {
     return (mcugen_int16_t *)(void *)place;
