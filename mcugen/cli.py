@@ -57,6 +57,23 @@ CalibOption = Annotated[
         "(a generator of samples). Also: `random` for a first try; the .json of an earlier build, for its ranges.",
     ),
 ]
+QuantizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quantize",
+        "-q",
+        metavar="RECIPE",
+        help="int8 (default), dynamic-range, float16 or float32: see docs/quantization.md.",
+    ),
+]
+IoOption = Annotated[
+    str | None,
+    typer.Option(
+        "--io",
+        metavar="TYPE",
+        help="Elements of inputs and outputs: int8, uint8, int16 or float; by default the recipe's, or the file's own.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout; errors go to stderr.")]
 
 
@@ -139,6 +156,8 @@ def build(
         ),
     ] = None,
     signature: SignatureOption = None,
+    quantize: QuantizeOption = None,
+    io: IoOption = None,
     debug_layers: Annotated[
         bool,
         typer.Option(
@@ -164,6 +183,8 @@ def build(
             name=name,
             percentile=percentile,
             signature=signature,
+            quantize=quantize,
+            io=io,
             debug_layers=debug_layers,
             progress=track,
             command=_stored_command(
@@ -172,6 +193,8 @@ def build(
                 calib=calib,
                 percentile=percentile,
                 signature=signature,
+                quantize=quantize,
+                io=io,
                 name=name,
                 debug_layers=debug_layers,
             ),
@@ -250,6 +273,8 @@ def analyze(
     board: BoardOption = "cortex-m4",
     calib: CalibOption = None,
     signature: SignatureOption = None,
+    quantize: QuantizeOption = None,
+    io: IoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
@@ -260,7 +285,7 @@ def analyze(
 
     bar, track = _progress()
     with bar:
-        result = analysis.analyze(model, board, calib, track, signature)
+        result = analysis.analyze(model, board, calib, track, signature, quantize, io)
     if as_json:
         print(json.dumps(result, indent=1))
     else:

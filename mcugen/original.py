@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from mcugen.errors import Fault, UsageError
 from mcugen.execute import States, rest, run_samples
-from mcugen.ir import Array, Graph
+from mcugen.ir import Array, DType, Graph
 from mcugen.model_file import Model, read_model
+from mcugen.quantize.ports import set_ports
 from mcugen.read.onnx_run import OnnxRunner
 from mcugen.simulate import as_bytes
 
@@ -63,6 +64,9 @@ class Original:
 def load_original(manifest: Mapping[str, Any], path: Path) -> Original:
     """Read the model file of a library. Raises UsageError if it is another, and what reading raises."""
     model = read_model(path, manifest["model"].get("signature"))
+    io = manifest.get("quantization", {}).get("io")
+    if model.quantized and io:  # the library's inputs are its file's in another type
+        model = replace(model, graph=set_ports(model.graph, DType(io)))
     if model.sha256 != manifest["model"]["sha256"]:
         why = f"its SHA-256 is not that of the {manifest['model']['file']} in the manifest"
         fix = "give the file that was built, or build this one"

@@ -14,7 +14,7 @@ from mcugen.errors import Fault, UsageError
 from mcugen.fit import check_fit
 from mcugen.graph_file import save_graph
 from mcugen.interface import user_shape
-from mcugen.ir import Graph
+from mcugen.ir import DType, Graph
 from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.model_file import Model, read_model
@@ -22,7 +22,10 @@ from mcugen.naming import c_name
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.input_transpose import fuse_input_transpose
-from mcugen.quantize.ptq import Ranges, quantize
+from mcugen.quantize.ports import io_named, set_ports
+from mcugen.quantize.ptq import Ranges
+from mcugen.quantize.ptq import quantize as to_integers
+from mcugen.quantize.recipes import TRAITS, Recipe, recipe_named, store_weights
 from mcugen.read.float_check import check_import
 from mcugen.render import render
 from mcugen.schedule import schedule
@@ -42,6 +45,8 @@ class Settings:
     debug_layers: bool = False
     seed: int = 0
     command: str = ""
+    recipe: Recipe | None = None  # int8 if nothing is said
+    io: DType | None = None  # elements of inputs and outputs; the recipe's, or the file's own
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Compiled:
     notes: tuple[str, ...]
     format: str = "onnx"  # of the model file
     signature: str | None = None  # the one that the user chose
+    recipe: str = "int8"  # or `file` where the file is quantized
+    io: DType | None = None
 
 
 @dataclass(frozen=True)
@@ -124,21 +131,45 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
     return calibrate(graph, samples, settings.percentile, progress)
 
 
-def compile_graph(graph: Graph, ranges: Ranges) -> Graph:
-    """The final integer graph of a float graph, in the order in which it will run."""
-    return finish_graph(check_graph(quantize(graph, ranges), "quantization"))
+def compile_graph(
+    graph: Graph, ranges: Ranges, recipe: Recipe = Recipe.INT8, io: DType | None = None
+) -> Graph:
+    """The final graph of a float graph, in the order in which it will run; `ranges` where the recipe needs them."""
+    calibrated = TRAITS[recipe].calibrated
+    graph = to_integers(graph, ranges) if calibrated else store_weights(graph, recipe)
+    return finish_graph(set_ports(check_graph(graph, "quantization"), io or TRAITS[recipe].io))
 
 
 def finish_graph(graph: Graph) -> Graph:
-    """An integer graph without what need not be computed, in the order in which it will run."""
+    """A quantized graph without what need not be computed, in the order in which it will run."""
     integer = check_graph(drop_channels(graph), "channel elimination")
     integer = check_graph(fuse_input_transpose(integer), "input transposes")
     return check_graph(schedule(integer), "scheduling")
 
 
-def integer_graph(model: Model, ranges: Ranges) -> Graph:
-    """The final integer graph of a model; `ranges` only for a float one."""
-    return finish_graph(model.graph) if model.quantized else compile_graph(model.graph, ranges)
+def final_graph(model: Model, ranges: Ranges, recipe: Recipe, io: DType | None) -> Graph:
+    """The final graph of a model; `ranges` and `recipe` are for a float one."""
+    if model.quantized:
+        return finish_graph(check_graph(set_ports(model.graph, io), "inputs and outputs"))
+    return compile_graph(model.graph, ranges, recipe, io)
+
+
+def check_io(recipe: Recipe, io: DType | None, quantized: bool) -> None:
+    """Raises UsageError for integers as inputs of a network that computes real numbers."""
+    if io in (None, DType.FLOAT32) or TRAITS[recipe].calibrated or quantized:
+        return
+    why = f"a network of the recipe {recipe} takes and gives real numbers: {io} would need ranges"
+    raise UsageError(f"--io {io} does not fit", [Fault("--io", why, "leave it out, or --quantize int8")])
+
+
+def float_notes(graph: Graph, board: Board) -> list[str]:
+    """What the user should know about real numbers that are left."""
+    left = [
+        n for n in graph.nodes if any(graph.type(t).dtype is DType.FLOAT32 for t in (*n.inputs, *n.outputs))
+    ]
+    if not left or board.is_host or board.isa.fpu:
+        return []
+    return [f"{board.name} has no FPU: {len(left)} operators compute float32 in software, which is slow"]
 
 
 def lay_out(
@@ -159,16 +190,26 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     name = c_name(wanted)
     if settings.name not in (None, name):
         notes.append(f"the library is called {name}: {settings.name!r} is no name for C in lower case")
+    recipe = settings.recipe or Recipe.INT8
+    check_io(recipe, settings.io, model.quantized)
     ranges: Ranges = {}
-    if not model.quantized:
+    calibrates = TRAITS[recipe].calibrated and not model.quantized
+    if calibrates:
         ranges = find_ranges(model.graph, settings, progress, notes)
     elif settings.calib is not None or settings.percentile is not None:
-        notes.append("the model is quantized already: --calib and --percentile change nothing")
+        why = "the model is quantized already" if model.quantized else f"{recipe} needs no ranges"
+        notes.append(f"{why}: --calib and --percentile change nothing")
+    if model.quantized and settings.recipe is not None:
+        notes.append("the model is quantized already: --quantize changes nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
     with stage(progress, "placing the buffers"):
-        integer = integer_graph(model, ranges)
-        library = lay_out(integer, board, name, path.name, model.sha256, command, settings.debug_layers)
-    return Compiled(library, model.graph, ranges, tuple(notes), model.format, settings.signature)
+        graph = final_graph(model, ranges, recipe, settings.io)
+        library = lay_out(graph, board, name, path.name, model.sha256, command, settings.debug_layers)
+    notes += float_notes(graph, board)
+    kind = "file" if model.quantized else recipe.value
+    return Compiled(
+        library, model.graph, ranges, tuple(notes), model.format, settings.signature, kind, settings.io
+    )
 
 
 def write(compiled: Compiled, out: Path) -> Build:
@@ -186,6 +227,7 @@ def write(compiled: Compiled, out: Path) -> Build:
         notes, original = list(compiled.notes), compiled.original
         source = (compiled.format, compiled.signature)
         manifest.update(describe(library, tables, files, original, compiled.ranges, notes, *source))
+        manifest["quantization"] = {"recipe": compiled.recipe, "io": compiled.io}
 
     folder = write_folder(out, library.name, files, finish, manifest)
     return Build(folder, manifest)
@@ -201,6 +243,8 @@ def build(
     percentile: float | None = None,
     signature: str | None = None,
     debug_layers: bool = False,
+    quantize: str | None = None,
+    io: str | None = None,
     progress: Progress = silent,
     command: str = "",
 ) -> Build:
@@ -208,8 +252,9 @@ def build(
 
     calib: what `--calib` takes, or from Python an array [N, *input_shape], a dict of them by input name, or an
     iterable of samples. board: a name, the path of a .toml, or a Board. debug_layers: give every layer's output
-    bytes of its own, for a debugger; it takes more RAM. signature: which of a .tflite's signatures. Raises
-    McugenError's subclasses for everything that a user can mend.
+    bytes of its own, for a debugger; it takes more RAM. signature: which of a .tflite's signatures. quantize: a
+    recipe, int8 if nothing is said. io: int8, uint8, int16 or float for inputs and outputs, by default the recipe's
+    or the file's own. Raises McugenError's subclasses for everything that a user can mend.
     """
     target = board if isinstance(board, Board) else load_board(str(board))
     settings = Settings(
@@ -219,6 +264,8 @@ def build(
         signature=signature,
         debug_layers=debug_layers,
         command=command,
+        recipe=recipe_named(quantize),
+        io=io_named(io),
     )
     compiled = compile_model(Path(model), target, settings, progress)
     return write(compiled, Path(out))

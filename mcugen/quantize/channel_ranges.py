@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcugen.fixed import ALL_INT8, INT32_MAX, mbqm
-from mcugen.ir import Array, Graph, Node
+from mcugen.ir import Array, DType, Graph, Node, TensorType
 from mcugen.ops import OPS
 from mcugen.ops.conv2d import output_range, requantization
 
@@ -158,12 +158,26 @@ def _node_range(node: Node, graph: Graph, ranges: dict[str, Range]) -> Range:
 
 
 def proven_ranges(graph: Graph) -> dict[str, Range]:
-    """The interval of every channel of every activation and state of an integer graph (activations int8, but for
-    indices)."""
+    """The interval of every channel of every activation and state that holds integers."""
     ranges: dict[str, Range] = {}
     for name in (*graph.inputs, *graph.states):
-        count, limits = channel_count(graph.type(name).shape), np.iinfo(graph.type(name).dtype.numpy)
-        ranges[name] = np.full(count, limits.min, np.int64), np.full(count, limits.max, np.int64)
+        if graph.type(name).quant is not None:
+            ranges[name] = _whole_range(graph.type(name))
     for node in graph.nodes:
-        ranges[node.outputs[0]] = _node_range(node, graph, ranges)
+        kind = graph.type(node.outputs[0])
+        if all_int8(node, graph) or kind.dtype is DType.INT32:
+            ranges[node.outputs[0]] = _node_range(node, graph, ranges)
+        elif kind.dtype is not DType.FLOAT32:
+            ranges[node.outputs[0]] = _whole_range(kind)
     return ranges
+
+
+def all_int8(node: Node, graph: Graph) -> bool:
+    """Whether a node works on int8 activations alone: of others nothing is concluded."""
+    names = [i for i in (*node.inputs, *node.outputs) if not graph.is_constant(i)]
+    return all(graph.type(name).dtype is DType.INT8 for name in names)
+
+
+def _whole_range(kind: TensorType) -> Range:
+    count, limits = channel_count(kind.shape), np.iinfo(kind.dtype.numpy)
+    return np.full(count, limits.min, np.int64), np.full(count, limits.max, np.int64)

@@ -20,7 +20,7 @@ import numpy as np
 
 from mcugen.fixed import INT32_MAX
 from mcugen.ir import Array, Channels, Graph, Node, Quant, Tensor
-from mcugen.quantize.channel_ranges import SUMS, Range, channel_count, proven_ranges, sums_of
+from mcugen.quantize.channel_ranges import SUMS, Range, all_int8, channel_count, proven_ranges, sums_of
 from mcugen.rewrite import with_nodes
 
 Masks = dict[str, Array]  # bool [C] per tensor
@@ -125,11 +125,13 @@ def _needed_channels(graph: Graph, ranges: Mapping[str, Range]) -> Masks:
     needed: Masks = {name: np.zeros(low.size, bool) for name, (low, _) in ranges.items()}
     steps: list[tuple[Node, Array | None, list[_Link]]] = []  # backwards
     for name in (*graph.inputs, *graph.states, *graph.outputs):
-        needed[name][:] = True
+        if name in needed:  # real numbers are not
+            needed[name][:] = True
     for node in reversed(graph.nodes):
         x = node.inputs[0]
-        reads = _reads(node, graph, ranges[x]) if x in ranges else None
-        links = _links(node, graph) if reads is None else []
+        followed = all_int8(node, graph)
+        reads = _reads(node, graph, ranges[x]) if followed and x in ranges else None
+        links = None if not followed else _links(node, graph) if reads is None else []
         if links is None:
             for name in (*node.inputs, *node.outputs):
                 if name in needed:
@@ -204,6 +206,8 @@ def _rewritten(
 ) -> tuple[Node, dict[str, Tensor]]:
     """A node between shrunk tensors, and those of its constants that change."""
     x, y = node.inputs[0], node.outputs[0]
+    if y not in kept:  # real numbers
+        return node, {}
     out, shape = kept[y], graph.type(y).shape
     names = [name for name in (x, y) if name in kept]
     if all(kept[name].size == channel_count(graph.type(name).shape) for name in names):

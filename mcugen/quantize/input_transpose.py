@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mcugen.ir import Graph, Node, Tensor
+from mcugen.ir import DType, Graph, Node, Tensor
 from mcugen.rewrite import fused_origins, with_nodes
 
 IMAGE, SIGNAL = (0, 2, 3, 1), (0, 2, 1)  # what turns [N, C, H, W] and [N, C, L] into channels last
 
 
-def _plain(node: Node) -> bool:
-    return node.op == "conv2d" and node.attrs["groups"] == 1
+def _plain(graph: Graph, node: Node) -> bool:
+    """Whether a kernel reads the input of a node channels first."""
+    int8 = graph.type(node.outputs[0]).dtype is DType.INT8
+    return int8 and node.op == "conv2d" and node.attrs["groups"] == 1
 
 
 def _replaceable(
@@ -23,7 +25,7 @@ def _replaceable(
     if source not in graph.inputs or output in graph.outputs:
         return {}
     if transpose.attrs["perm"] == IMAGE:
-        return {output: graph.type(source).shape} if all(map(_plain, consumers[output])) else {}
+        return {output: graph.type(source).shape} if all(_plain(graph, n) for n in consumers[output]) else {}
     if transpose.attrs["perm"] != SIGNAL:
         return {}
     n, channels, length = graph.type(source).shape
@@ -31,7 +33,7 @@ def _replaceable(
     for reshape in consumers[output]:  # a signal is an image of width 1
         images = consumers[reshape.outputs[0]]
         fits = reshape.op == "reshape" and graph.type(reshape.outputs[0]).shape == (n, length, 1, channels)
-        if not fits or reshape.outputs[0] in graph.outputs or not all(map(_plain, images)):
+        if not fits or reshape.outputs[0] in graph.outputs or not all(_plain(graph, n) for n in images):
             return {}
         found[reshape.outputs[0]] = (n, channels, length, 1)
     return found
@@ -59,7 +61,7 @@ def fuse_input_transpose(graph: Graph) -> Graph:
                         Node(view, "reshape", (source.name,), (view,), {"shape": shape}, node.origin)
                     )
                 instead[name] = (view, node)
-        elif node.inputs[0] in instead and _plain(node):
+        elif node.inputs[0] in instead and _plain(graph, node):
             view, transpose = instead[node.inputs[0]]
             node = replace(
                 node.with_attrs(channels_first=True),

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from mcugen.errors import Fault, UsageError
 from mcugen.ir import Array, DType, Graph, Quant, Tensor, TensorType
 from mcugen.ops.op import quantize_weights
 
@@ -73,3 +74,14 @@ def _int8(tensor: Tensor, axis: int | None) -> Tensor:
     data, _, scales = quantize_weights(tensor.data, nothing, 1.0, axis)
     quant = Quant(scales, (0,) * len(scales), axis)
     return replace(tensor, type=TensorType(tensor.shape, DType.INT8, quant), data=data)
+
+
+def recipe_named(name: str | None) -> Recipe | None:
+    """The recipe that a user names; None for none. Raises UsageError."""
+    if name is None:
+        return None
+    try:
+        return Recipe(name)
+    except ValueError:
+        fault = Fault("--quantize", f"{name!r} is not known", f"one of {', '.join(Recipe)}")
+        raise UsageError("no such recipe", [fault]) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mcugen.errors import Fault, ModelError, UnsupportedError, UsageError
@@ -13,6 +13,8 @@ from mcugen.read.tflite_fold import FOLDABLE
 
 _DTYPES = {**{d.value: d for d in DType}, "int4": DType.INT8}
 _CALLS = ("subgraph", *(f"{part}_subgraph_index" for part in ("init", "then", "else", "cond", "body")))
+BORDER = ("uint8", "int16")  # types that inputs and outputs may have
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 SHARING = 4  # elements of all constants, in bytes of the file
 _FULL_INT8 = "convert with full integer quantization to int8 (supported_ops = [TFLITE_BUILTINS_INT8])"
 
@@ -36,13 +38,12 @@ class EntryOperator:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """What is to be imported. `names` says which tensor stands for another; `quantized`: activations are int8."""
+    """What is to be imported; `quantized`: activations are integers, but for those that the file keeps as float32."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     operators: tuple[EntryOperator, ...]
     tensors: Mapping[str, Tensor]
-    names: Mapping[str, str]
     variables: frozenset[str]
     signatures: Mapping[str, tuple[int, ...]]
     quantized: bool
@@ -130,7 +131,6 @@ class _Reader:
             )
             for i, op in enumerate(graph.operators)
         ]
-        self.aliases: dict[str, str] = {}
         self.notes: list[str] = []
         self.unsupported: list[Fault] = []
         self.invalid: list[Fault] = []
@@ -140,8 +140,6 @@ class _Reader:
         self._drop_initialisation()
         self._drop_dead()
         self._check_inputs()
-        self._fold_border()
-        self._drop_dead()
         constant = self._constants()
         used = {name for op in self.operators for name in (*op.inputs, *op.outputs) if name}
         used.update(self.inputs, self.outputs)
@@ -161,7 +159,6 @@ class _Reader:
             tuple(self.outputs),
             tuple(self.operators),
             {name: tensor for name, tensor in tensors.items() if tensor is not None},
-            self.aliases,
             frozenset(name for name in used if self.by_name[name].is_variable),
             {name: self.by_name[name].shape_signature for name in used},
             quantized,
@@ -208,56 +205,6 @@ class _Reader:
             elif signature[:1] == (-1,):
                 self.notes.append(f"input {name!r}: the dynamic batch becomes {shape[0]}")
 
-    def _fold_border(self) -> None:
-        """Drop QUANTIZE behind a float input and DEQUANTIZE in front of a float output of int8 models."""
-        readers_of: dict[str, list[EntryOperator]] = {}
-        makers = {name: op for op in self.operators for name in op.outputs}
-        for op in self.operators:
-            for name in {*op.inputs}:
-                readers_of.setdefault(name, []).append(op)
-        for name in self.inputs:
-            readers = readers_of.get(name, [])
-            targets = [self.by_name[op.outputs[0]] for op in readers if op.code == "QUANTIZE" and op.outputs]
-            same = {(t.dtype, t.scale, t.zero_point) for t in targets}
-            fits = readers and len(targets) == len(readers) and len(same) == 1 and name not in self.outputs
-            if not fits or self.by_name[name].dtype != "float32" or targets[0].dtype != "int8":
-                continue
-            source, target = self.by_name[name], targets[0]
-            self.by_name[name] = replace(
-                source, dtype=target.dtype, scale=target.scale, zero_point=target.zero_point
-            )
-            self.aliases |= {t.name: name for t in targets}
-            self.operators = [op for op in self.operators if op not in readers]
-            self._note_border(f"input {name!r}", target)
-        for i, name in enumerate(self.outputs):
-            maker = makers.get(name)
-            if maker is None or maker.code != "DEQUANTIZE" or not maker.inputs:
-                continue
-            source = self.by_name[self.aliases.get(maker.inputs[0], maker.inputs[0])]
-            if source.dtype != "int8" or source.data is not None or source.name in self.outputs:
-                continue
-            if name in readers_of:
-                continue
-            self.outputs[i] = maker.inputs[0]
-            self.operators = [op for op in self.operators if op is not maker]
-            self._note_border(f"output {name!r}", source)
-        if self.aliases:
-            self._rename_aliases()
-
-    def _rename_aliases(self) -> None:
-        """Tensors that an input stands for are called as the input."""
-        self.outputs = [self.aliases.get(o, o) for o in self.outputs]
-        self.operators = [
-            replace(op, inputs=tuple(self.aliases.get(i, i) for i in op.inputs)) for op in self.operators
-        ]
-
-    def _note_border(self, where: str, ttype: TfliteTensor) -> None:
-        scale, zero_point = (*ttype.scale, 0.0)[0], (*ttype.zero_point, 0)[0]
-        self.notes.append(
-            f"{where}: int8 instead of float32, real = {scale:.9g} * (q - {zero_point});"
-            " the conversion at the border is left to the firmware"
-        )
-
     def _constants(self) -> set[str]:
         """Tensors with values, and what is computed from these alone."""
         constant = {name for name, t in self.by_name.items() if t.data is not None or t.sparse}
@@ -293,13 +240,18 @@ class _Reader:
             self.invalid.append(Fault(where, "is int8, but has not one scale", _FULL_INT8))
         return Tensor(tensor.name, TensorType(tensor.shape, dtype, quant), tensor.data, tensor.name)
 
+    def _at_border(self, name: str) -> bool:
+        """Whether an input or output of the model is only converted."""
+        users = [op for op in self.operators if name in (*op.inputs, *op.outputs)]
+        return name in (*self.inputs, *self.outputs) and all(op.code in CONVERSIONS for op in users)
+
     def _kind(self, active: Iterable[str]) -> bool:
-        """Whether the activations are int8; other types, and both in one model, are not supported."""
+        """Whether the activations are int8, all or some; most other types are not supported."""
         by_type: dict[str, list[str]] = {}
         for name in sorted(active):
             by_type.setdefault(self.by_name[name].dtype, []).append(name)
         for dtype in ("uint8", "int16", "float16", "float64", "int4"):
-            names = by_type.get(dtype, [])
+            names = [n for n in by_type.get(dtype, []) if dtype not in BORDER or not self._at_border(n)]
             if names:
                 where = f"{len(names)} activations ({', '.join(map(repr, names[:3]))}{', ...' if names[3:] else ''})"
                 self.unsupported.append(Fault(where, f"are {dtype}, which is not supported yet", _FULL_INT8))
@@ -316,12 +268,15 @@ class _Reader:
                 where, fix = f"tensor {names[0]!r}", "cut the model there and compute it in firmware"
                 self.unsupported.append(Fault(where, f"is {dtype} and computed at run time", fix))
         floats, integers = set(by_type.get("float32", ())), set(by_type.get("int8", ()))
-        if floats and integers:
-            self.unsupported += [
-                Fault(op.origin, "works on float32 in a model of int8 activations", _FULL_INT8)
-                for op in self.operators
-                if floats.intersection((*op.inputs, *op.outputs))
-            ]
+        self.unsupported += [
+            Fault(op.origin, "works on float32 and int8 activations at once", _FULL_INT8)
+            for op in self.operators
+            if op.code not in CONVERSIONS
+            and floats.intersection((*op.inputs, *op.outputs))
+            and integers.intersection((*op.inputs, *op.outputs))
+        ]
+        if integers and any(self.by_name[n].dtype == "float32" for n in (*self.inputs, *self.outputs)):
+            self.notes.append("inputs or outputs are float32 as in the file; --io int8 spares the conversion")
         if not floats and not integers:
             self.unsupported.append(Fault("graph", "has neither float32 nor int8 activations", _FULL_INT8))
         return bool(integers)

@@ -144,7 +144,7 @@ def _name_outputs(ctx: TfliteImporter, outputs: Sequence[str]) -> tuple[str, ...
 
 def import_entry(entry: Entry, file: TfliteFile) -> ImportedTflite:
     """The graph of one entry of a file; see import_tflite."""
-    ctx = TfliteImporter(dict(entry.tensors), [], dict(entry.names), entry.variables, entry.signatures)
+    ctx = TfliteImporter(dict(entry.tensors), variables=entry.variables, signatures=entry.signatures)
     nodes = [
         TfliteNode(op.code, op.index, op.inputs, op.outputs, op.options, op.intermediates)
         for op in entry.operators

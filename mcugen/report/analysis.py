@@ -14,9 +14,11 @@ from mcugen.fit import CODE_BYTES, STACK_BYTES, check_fit, needs
 from mcugen.ir import Graph
 from mcugen.manifest import describe
 from mcugen.naming import c_name
-from mcugen.pipeline import Settings, find_ranges, integer_graph, lay_out, read
+from mcugen.pipeline import Settings, check_io, final_graph, find_ranges, float_notes, lay_out, read
 from mcugen.progress import Progress, silent, stage
+from mcugen.quantize.ports import io_named
 from mcugen.quantize.ptq import Ranges
+from mcugen.quantize.recipes import TRAITS, Recipe, recipe_named
 from mcugen.render import render
 
 PLACEHOLDER_SCALE = 10.0  # wide enough that biases make no channel constant; compared with real calibrations
@@ -53,6 +55,8 @@ def analyze(
     calib: str | None = None,
     progress: Progress = silent,
     signature: str | None = None,
+    quantize: str | None = None,
+    io: str | None = None,
 ) -> dict[str, Any]:
     """The manifest's figures without files, plus `needs` {ram, flash}, `board_memory`, `fits` and `problems`.
 
@@ -66,18 +70,23 @@ def analyze(
     graph = source.graph
     notes = list(source.notes)
     ranges: Ranges = {}
-    placeholders = calib is None and not source.quantized
+    recipe, ports = recipe_named(quantize) or Recipe.INT8, io_named(io)
+    check_io(recipe, ports, source.quantized)
+    calibrates = TRAITS[recipe].calibrated and not source.quantized
+    placeholders = calib is None and calibrates
     if placeholders:
         ranges = placeholder_ranges(graph)
         notes.append(
             "without --calib the ranges are placeholders: sizes may differ a little from the build's"
         )
-    elif not source.quantized:
+    elif calibrates:
         ranges = find_ranges(graph, Settings(calib=calib), progress, notes)
     with stage(progress, "placing the buffers"):
-        library = lay_out(integer_graph(source, ranges), board, _name(model), model.name, source.sha256, "")
+        final = final_graph(source, ranges, recipe, ports)
+        library = lay_out(final, board, _name(model), model.name, source.sha256, "")
         _, tables = render(library)
-    result = describe(library, tables, {}, graph, {}, notes, source.format)
+    notes += float_notes(final, board)
+    result = describe(library, tables, {}, graph, {}, notes, source.format, signature)
     for key in ("files", "ranges", "command"):
         del result[key]
     if placeholders:

@@ -18,7 +18,7 @@ def operator_table() -> dict[str, Any]:
         {
             "operator": op.name,
             "onnx": sorted(op.onnx),
-            "kernels": sorted(k.name for k in KERNELS.values() if op.name in k.ops),
+            "kernels": sorted({k.template or k.name for k in KERNELS.values() if op.name in k.ops}),
             "note": "costs nothing" if op.name in ALIASES else "",
         }
         for op in OPS.values()

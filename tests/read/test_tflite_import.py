@@ -17,6 +17,7 @@ from mcugen.errors import McugenError, ModelError, UnsupportedError, UsageError
 from mcugen.execute import run
 from mcugen.ir import DType, Graph, Quant
 from mcugen.ops import TFLITE_IMPORTS
+from mcugen.quantize.ports import set_ports
 from mcugen.read.tflite_entry import choose_entry
 from mcugen.read.tflite_file import parse_tflite
 from mcugen.read.tflite_import import ImportedTflite, import_entry, import_tflite
@@ -373,7 +374,7 @@ def test_other_types_of_activations(dtype: str) -> None:
 def test_float_among_int8() -> None:
     x = TensorSpec((1, 4), "float32")
     data = build("MUL", {}, [x, int8((1, 4))], [x])
-    refused(UnsupportedError, data, "tflite:MUL #0: works on float32 in a model of int8 activations")
+    refused(UnsupportedError, data, "tflite:MUL #0: works on float32 and int8 activations at once")
 
 
 def test_weights_must_be_constant_symmetric_and_of_the_right_axis() -> None:
@@ -417,25 +418,35 @@ def test_signatures() -> None:
 FLOAT = TensorSpec((1, 4), "float32")
 
 
-def test_quantize_and_dequantize_at_the_border_are_left_out() -> None:
+def test_inputs_and_outputs_keep_their_types() -> None:
+    """Float32 and uint8 at the border of an int8 model, against TFLM; asked for int8 the conversions vanish."""
     x, y = int8((1, 4), 0.1, 3), int8((1, 4), 0.2, -7)
     operators = [("QUANTIZE", {}, (0,), (1,)), ("RELU", {}, (1,), (2,)), ("DEQUANTIZE", {}, (2,), (3,))]
-    model = imported(build_model([FLOAT, x, y, FLOAT], operators, [0], [3]))
-    graph = model.graph
-    assert model.quantized and [node.op for node in graph.nodes] == ["unary"]
-    assert graph.inputs == ("t0",) and graph.tensors[graph.outputs[0]].source == "t2"
-    assert graph.type("t0").quant == Quant((float(np.float32(0.1)),), (3,))
-    assert graph.type(graph.outputs[0]).quant == Quant((float(np.float32(0.2)),), (-7,))
-    assert len(model.notes) == 2
-    assert "input 't0': int8 instead of float32, real = 0.100000001 * (q - 3)" in model.notes[0]
-    assert "output 't3': int8 instead of float32" in model.notes[1]
+    data = build_model([FLOAT, x, y, FLOAT], operators, [0], [3])
+    model = imported(data)
+    assert model.quantized and [n.op for n in model.graph.nodes] == ["quantize", "unary", "dequantize"]
+    assert "--io int8" in model.notes[0]
+    feed = np.array([[-1.0, 0.25, 0.05, 40.0]], np.float32)
+    np.testing.assert_array_equal(run(model.graph, {"t0": feed})["t3"], run_model(data, [feed])[0])
+    plain = set_ports(model.graph, DType.INT8)
+    assert [node.op for node in plain.nodes] == ["unary"]
+    assert plain.type(plain.inputs[0]).quant == Quant((float(np.float32(0.1)),), (3,))
+    assert plain.type(plain.outputs[0]).quant == Quant((float(np.float32(0.2)),), (-7,))
+    bytes_ = [TensorSpec((1, 4), "uint8", 0.1, 131), x, y, TensorSpec((1, 4), "uint8", 0.2, 121)]
+    operators[-1] = ("QUANTIZE", {}, (2,), (3,))
+    data = build_model(bytes_, operators, [0], [3])
+    model = imported(data)
+    assert [node.op for node in model.graph.nodes] == ["requantize", "unary", "requantize"]
+    q = np.array([[0, 131, 200, 255]], np.uint8)
+    np.testing.assert_array_equal(run(model.graph, {"t0": q})["t3"], run_model(data, [q])[0])
 
 
-def test_a_float_part_inside_an_int8_model_is_refused() -> None:
+def test_a_float_part_inside_an_int8_model() -> None:
     x = int8((1, 4))
     operators = [("RELU", {}, (0,), (1,)), ("DEQUANTIZE", {}, (1,), (2,)), ("EXP", {}, (2,), (3,))]
-    data = build_model([x, x, FLOAT, FLOAT], operators, [0], [3])
-    refused(UnsupportedError, data, "tflite:DEQUANTIZE #1", "tflite:EXP #2")
+    model = imported(build_model([x, x, FLOAT, FLOAT], operators, [0], [3]))
+    assert model.quantized and [n.op for n in model.graph.nodes] == ["unary", "dequantize", "unary"]
+    assert model.graph.type(model.graph.outputs[0]).dtype is DType.FLOAT32
 
 
 def test_float16_weights_are_unpacked() -> None:
