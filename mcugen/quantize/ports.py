@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from mcugen.errors import Fault, UsageError
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.rewrite import with_nodes
 
+IO_ORIGIN = "mcugen:io"
 CONVERSIONS = ("quantize", "requantize", "dequantize")
 
 
@@ -62,9 +64,9 @@ def set_ports(graph: Graph, dtype: DType | None) -> Graph:
         tensors[inner] = replace(tensor, name=inner)
         tensors[name] = Tensor(name, port_type(tensor.type, dtype), source=tensor.source)
         if name in graph.inputs:
-            before.append(_conversion(name, inner, tensors))
+            before.append(conversion(name, inner, tensors, IO_ORIGIN))
         else:
-            after.append(_conversion(inner, name, tensors))
+            after.append(conversion(inner, name, tensors, IO_ORIGIN))
     nodes = [
         replace(
             n,
@@ -76,12 +78,13 @@ def set_ports(graph: Graph, dtype: DType | None) -> Graph:
     return with_nodes(replace(graph, tensors=tensors), [*before, *nodes, *after])
 
 
-def _conversion(x: str, y: str, tensors: dict[str, Tensor]) -> Node:
+def conversion(x: str, y: str, tensors: Mapping[str, Tensor], origin: str) -> Node:
+    """The node that gives y the numbers of x in another type."""
     if tensors[x].type.quant is None:
         op = "quantize"
     else:
         op = "dequantize" if tensors[y].type.quant is None else "requantize"
-    return Node(f"{y}/{op}", op, (x,), (y,), {}, "mcugen:io")
+    return Node(y, op, (x,), (y,), {}, origin)
 
 
 def _strip(graph: Graph, dtype: DType) -> Graph:
@@ -89,26 +92,23 @@ def _strip(graph: Graph, dtype: DType) -> Graph:
     consumers, producers = graph.consumers(), graph.producers()
     tensors, nodes = dict(graph.tensors), list(graph.nodes)
     inputs, outputs = list(graph.inputs), list(graph.outputs)
+
+    def fits(node: Node | None, inner: str) -> bool:
+        """Whether the network goes on without a conversion behind which it calls the numbers `inner`."""
+        known = node is not None and node.op in CONVERSIONS and inner not in (*inputs, *outputs)
+        return known and (graph.type(inner).quant is not None or graph.type(inner).dtype is dtype)
+
     for i, name in enumerate(inputs):
-        users = consumers[name]
-        if graph.type(name).dtype is dtype or name in outputs or not users:
-            continue
-        if len({n.op in CONVERSIONS and graph.type(n.outputs[0]) for n in users}) == 1 and len(users) == 1:
-            node = users[0]
-            inner = node.outputs[0]
-            if node.op in CONVERSIONS and graph.type(inner).quant is not None and inner not in outputs:
-                tensors[inner] = replace(tensors[inner], source=graph.tensors[name].source)
-                inputs[i] = inner
-                nodes.remove(node)
+        user = consumers[name][0] if len(consumers[name]) == 1 and name not in outputs else None
+        if user and graph.type(name).dtype is not dtype and fits(user, user.outputs[0]):
+            inputs[i] = user.outputs[0]
+            tensors[inputs[i]] = replace(tensors[inputs[i]], source=graph.tensors[name].source)
+            nodes.remove(user)
     for i, name in enumerate(outputs):
-        maker = producers.get(name)
-        if maker is None or maker not in nodes or maker.op not in CONVERSIONS or consumers[name]:
-            continue
-        inner = maker.inputs[0]
-        fits = graph.type(inner).quant is not None and inner not in (*inputs, *outputs)
-        if graph.type(name).dtype is not dtype and fits:
-            tensors[inner] = replace(tensors[inner], source=graph.tensors[name].source)
-            outputs[i] = inner
+        maker = producers.get(name) if not consumers[name] else None
+        if maker in nodes and graph.type(name).dtype is not dtype and fits(maker, maker.inputs[0]):
+            outputs[i] = maker.inputs[0]
+            tensors[outputs[i]] = replace(tensors[outputs[i]], source=graph.tensors[name].source)
             nodes.remove(maker)
     stripped = replace(graph, inputs=tuple(inputs), outputs=tuple(outputs), tensors=tensors)
     return with_nodes(stripped, nodes)

@@ -13,6 +13,8 @@ from mcugen.errors import Fault, InternalError
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops import OPS
 from mcugen.ops.op import activation_quant
+from mcugen.quantize.element_types import CONVERT, Types, separate
+from mcugen.quantize.ports import conversion
 from mcugen.rewrite import index_tensors, live
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -58,15 +60,16 @@ def _fits(bounds: tuple[float, float], quant: Quant) -> bool:
     return (-130 - zero_point) * scale <= bounds[0] and bounds[1] <= (129 - zero_point) * scale
 
 
-def _group(graph: Graph, ranges: Ranges) -> tuple[_Groups, list[tuple[Node, str]]]:
-    """Sets of activations with one quantization, and the (node, input) pairs that need a requantize."""
+def _group(graph: Graph, ranges: Ranges, integer: list[Node]) -> tuple[_Groups, list[tuple[Node, str]]]:
+    """Sets of activations with one quantization, and the (node, input) pairs that need a requantize. `integer`: the
+    nodes that have rules."""
     groups = _Groups(ranges)
-    for node in graph.nodes:
+    for node in integer:
         fixed = OPS[node.op].fixed_quant(node)
         if fixed is not None:
             groups.pinned[groups.find(node.outputs[0])] = fixed
     conflicts = []
-    for node in graph.nodes:
+    for node in integer:
         output = node.outputs[0]
         for name in dict.fromkeys(OPS[node.op].same_quant(node, graph)):
             if name != output and not groups.join(output, name):
@@ -101,39 +104,59 @@ def _requantized_inputs(
     return node, added, tensors
 
 
-def quantize(graph: Graph, ranges: Ranges) -> Graph:
-    """The integer graph of a normalised float graph. `ranges` holds (min, max) of every activation by name."""
+def quantize(graph: Graph, ranges: Ranges, types: Types | None = None, usual: DType = DType.INT8) -> Graph:
+    """The quantized graph of a normalised float graph. `ranges` holds (min, max) of every activation by name; `types`
+    the element types of nodes that are not of the type `usual`."""
     missing = [
         Fault(n, "has no range") for n, t in graph.tensors.items() if t.data is None and n not in ranges
     ]
     if missing:
         raise InternalError("calibration left tensors without a range", missing)
-    groups, conflicts = _group(graph, ranges)
+    made = separate(graph, types or {}, usual)
+    graph, kinds = made.graph, made.types
+    ranges = {**ranges, **{name: ranges[old] for name, old in made.same.items()}}
+    integer = [n for n in graph.nodes if n.op != CONVERT and kinds[n.outputs[0]] is not DType.FLOAT32]
+    groups, conflicts = _group(graph, ranges, integer)
     quants = activation_quants(graph, groups)
     indices = index_tensors(graph)
-    tensors: dict[str, Tensor] = {
-        name: replace(
-            t,
-            type=TensorType(t.shape, DType.INT32)
-            if name in indices
-            else TensorType(t.shape, DType.INT8, quants[name]),
-        )
+    tensors = {
+        name: replace(t, type=_activation_type(name, t, kinds, quants, name in indices))
         for name, t in graph.tensors.items()
         if t.data is None
     }
     nodes: list[Node] = []
     for node in graph.nodes:
+        if node.op == CONVERT:
+            nodes.append(conversion(node.inputs[0], node.outputs[0], tensors, node.origin))
+            continue
+        if kinds[node.outputs[0]] is DType.FLOAT32:
+            tensors |= {i: graph.tensors[i] for i in node.inputs if graph.is_constant(i)}
+            nodes.append(node)
+            continue
         changed, added, extra = _requantized_inputs(graph, node, conflicts, quants)
         tensors.update(extra)
         widened = replace(graph, tensors={**graph.tensors, **extra})
-        integer, constants = OPS[node.op].quantize(changed, widened, quants)
-        for name, constant in constants.items():
-            if (
-                name in tensors and tensors[name].type != constant.type
-            ):  # shared by layers with other input scales
-                fresh = f"{name}/{node.outputs[0]}"
-                constant = replace(constant, name=fresh)
-                integer = replace(integer, inputs=tuple(fresh if i == name else i for i in integer.inputs))
-            tensors[constant.name] = constant
-        nodes += [*added, integer]
+        quantized, constants = OPS[node.op].quantize(changed, widened, quants)
+        nodes += [*added, _with_constants(quantized, constants, tensors)]
     return live(replace(graph, nodes=tuple(nodes), tensors=tensors))
+
+
+def _activation_type(
+    name: str, tensor: Tensor, kinds: Mapping[str, DType], quants: Mapping[str, Quant], index: bool
+) -> TensorType:
+    if index:
+        return TensorType(tensor.shape, DType.INT32)
+    dtype = kinds[name]
+    return TensorType(tensor.shape, dtype, None if dtype is DType.FLOAT32 else quants[name])
+
+
+def _with_constants(node: Node, constants: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> Node:
+    """The node; its constants join `tensors`, under another name where a constant is shared by nodes that quantize it
+    differently."""
+    for name, constant in constants.items():
+        if name in tensors and tensors[name].type != constant.type:
+            fresh = f"{name}/{node.outputs[0]}"
+            constant = replace(constant, name=fresh)
+            node = replace(node, inputs=tuple(fresh if i == name else i for i in node.inputs))
+        tensors[constant.name] = constant
+    return node
