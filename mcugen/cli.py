@@ -63,7 +63,7 @@ QuantizeOption = Annotated[
         "--quantize",
         "-q",
         metavar="RECIPE",
-        help="int8 (default), dynamic-range, float16 or float32: see docs/quantization.md.",
+        help="int8 (default), int8-float-fallback, dynamic-range, float16 or float32: see docs/quantization.md.",
     ),
 ]
 IoOption = Annotated[
@@ -72,6 +72,15 @@ IoOption = Annotated[
         "--io",
         metavar="TYPE",
         help="Elements of inputs and outputs: int8, uint8, int16 or float; by default the recipe's, or the file's own.",
+    ),
+]
+FloatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--float",
+        metavar="LAYER",
+        help="A layer (name, operator or pattern with *) that computes real numbers, for a recipe with fallback. "
+        "Repeatable.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout; errors go to stderr.")]
@@ -112,11 +121,14 @@ def _base_name(text: str) -> str:
     return Path(text).resolve().name if Path(text).exists() else text
 
 
-def _stored_command(model: Path, board: str, **options: str | float | bool | None) -> str:
+def _stored_command(model: Path, board: str, **options: str | float | bool | list[str] | None) -> str:
     """The command that makes the library again, with base names only, so that equal input gives equal bytes."""
     words = ["mcugen", "build", model.name, "--board", _base_name(board)]
     for name, value in options.items():
         if value is None or value is False:
+            continue
+        if isinstance(value, list):
+            words += [word for item in value for word in (f"--{name}", item)]
             continue
         words.append(f"--{name.replace('_', '-')}")
         if value is not True:
@@ -158,6 +170,7 @@ def build(
     signature: SignatureOption = None,
     quantize: QuantizeOption = None,
     io: IoOption = None,
+    in_float: FloatOption = None,
     debug_layers: Annotated[
         bool,
         typer.Option(
@@ -185,6 +198,7 @@ def build(
             signature=signature,
             quantize=quantize,
             io=io,
+            in_float=in_float or (),
             debug_layers=debug_layers,
             progress=track,
             command=_stored_command(
@@ -195,6 +209,7 @@ def build(
                 signature=signature,
                 quantize=quantize,
                 io=io,
+                float=in_float,
                 name=name,
                 debug_layers=debug_layers,
             ),
@@ -275,6 +290,7 @@ def analyze(
     signature: SignatureOption = None,
     quantize: QuantizeOption = None,
     io: IoOption = None,
+    in_float: FloatOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
@@ -285,7 +301,7 @@ def analyze(
 
     bar, track = _progress()
     with bar:
-        result = analysis.analyze(model, board, calib, track, signature, quantize, io)
+        result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or ())
     if as_json:
         print(json.dumps(result, indent=1))
     else:

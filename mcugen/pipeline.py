@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from mcugen.model_file import Model, read_model
 from mcugen.naming import c_name
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.channels import drop_channels
+from mcugen.quantize.element_types import Types
+from mcugen.quantize.fallback import fall_back, named
 from mcugen.quantize.input_transpose import fuse_input_transpose
 from mcugen.quantize.ports import io_named, set_ports
 from mcugen.quantize.ptq import Ranges
@@ -47,6 +50,7 @@ class Settings:
     command: str = ""
     recipe: Recipe | None = None  # int8 if nothing is said
     io: DType | None = None  # elements of inputs and outputs; the recipe's, or the file's own
+    in_float: tuple[str, ...] = ()  # patterns of the layers that compute real numbers
 
 
 @dataclass(frozen=True)
@@ -132,12 +136,18 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
 
 
 def compile_graph(
-    graph: Graph, ranges: Ranges, recipe: Recipe = Recipe.INT8, io: DType | None = None
+    graph: Graph,
+    ranges: Ranges,
+    recipe: Recipe = Recipe.INT8,
+    io: DType | None = None,
+    types: Types | None = None,
 ) -> Graph:
-    """The final graph of a float graph, in the order in which it will run; `ranges` where the recipe needs them."""
-    calibrated = TRAITS[recipe].calibrated
-    graph = to_integers(graph, ranges) if calibrated else store_weights(graph, recipe)
-    return finish_graph(set_ports(check_graph(graph, "quantization"), io or TRAITS[recipe].io))
+    """The final graph of a float graph, in the order in which it will run; `ranges` where the recipe needs them;
+    `types` of nodes by name that are not the recipe's."""
+    traits = TRAITS[recipe]
+    stored = store_weights(graph, recipe)
+    made = to_integers(stored, ranges, types, traits.activations) if traits.calibrated else stored
+    return finish_graph(set_ports(check_graph(made, "quantization"), io or traits.io))
 
 
 def finish_graph(graph: Graph) -> Graph:
@@ -147,19 +157,34 @@ def finish_graph(graph: Graph) -> Graph:
     return check_graph(schedule(integer), "scheduling")
 
 
-def final_graph(model: Model, ranges: Ranges, recipe: Recipe, io: DType | None) -> Graph:
-    """The final graph of a model; `ranges` and `recipe` are for a float one."""
+def final_graph(model: Model, ranges: Ranges, settings: Settings, board: Board, notes: list[str]) -> Graph:
+    """The final graph of a model; `ranges`, recipe and layers in float are for a float one."""
+    recipe, io = settings.recipe or Recipe.INT8, settings.io
     if model.quantized:
         return finish_graph(check_graph(set_ports(model.graph, io), "inputs and outputs"))
-    return compile_graph(model.graph, ranges, recipe, io)
+    asked = named(model.graph, settings.in_float, "--float")
+    if TRAITS[recipe].fallback:
+        asked = fall_back(model.graph, ranges, asked, board, TRAITS[recipe].activations)
+    notes += asked.notes()
+    return compile_graph(model.graph, ranges, recipe, io, asked.types)
 
 
-def check_io(recipe: Recipe, io: DType | None, quantized: bool) -> None:
-    """Raises UsageError for integers as inputs of a network that computes real numbers."""
-    if io in (None, DType.FLOAT32) or TRAITS[recipe].calibrated or quantized:
-        return
-    why = f"a network of the recipe {recipe} takes and gives real numbers: {io} would need ranges"
-    raise UsageError(f"--io {io} does not fit", [Fault("--io", why, "leave it out, or --quantize int8")])
+def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
+    """Raises UsageError for types that do not fit together."""
+    faults, io = [], settings.io
+    if not quantized and not TRAITS[recipe].calibrated and io not in (None, DType.FLOAT32):
+        why = f"a network of the recipe {recipe} takes and gives real numbers: {io} would need ranges"
+        faults.append(Fault("--io", why, "leave it out, or --quantize int8"))
+    if settings.in_float and (quantized or not TRAITS[recipe].fallback):
+        fix = f"--quantize {Recipe.INT8_FLOAT_FALLBACK}"
+        what = (
+            "the model is quantized already"
+            if quantized
+            else f"the recipe {recipe} has no float layers of choice"
+        )
+        faults.append(Fault("--float", what, fix))
+    if faults:
+        raise UsageError("the types do not fit together", faults)
 
 
 def float_notes(graph: Graph, board: Board) -> list[str]:
@@ -191,7 +216,7 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     if settings.name not in (None, name):
         notes.append(f"the library is called {name}: {settings.name!r} is no name for C in lower case")
     recipe = settings.recipe or Recipe.INT8
-    check_io(recipe, settings.io, model.quantized)
+    check_types(recipe, settings, model.quantized)
     ranges: Ranges = {}
     calibrates = TRAITS[recipe].calibrated and not model.quantized
     if calibrates:
@@ -203,7 +228,7 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
         notes.append("the model is quantized already: --quantize changes nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
     with stage(progress, "placing the buffers"):
-        graph = final_graph(model, ranges, recipe, settings.io)
+        graph = final_graph(model, ranges, settings, board, notes)
         library = lay_out(graph, board, name, path.name, model.sha256, command, settings.debug_layers)
     notes += float_notes(graph, board)
     kind = "file" if model.quantized else recipe.value
@@ -245,6 +270,7 @@ def build(
     debug_layers: bool = False,
     quantize: str | None = None,
     io: str | None = None,
+    in_float: Sequence[str] = (),
     progress: Progress = silent,
     command: str = "",
 ) -> Build:
@@ -254,7 +280,8 @@ def build(
     iterable of samples. board: a name, the path of a .toml, or a Board. debug_layers: give every layer's output
     bytes of its own, for a debugger; it takes more RAM. signature: which of a .tflite's signatures. quantize: a
     recipe, int8 if nothing is said. io: int8, uint8, int16 or float for inputs and outputs, by default the recipe's
-    or the file's own. Raises McugenError's subclasses for everything that a user can mend.
+    or the file's own. in_float: names or patterns of layers that compute real numbers (recipe int8-float-fallback).
+    Raises McugenError's subclasses for everything that a user can mend.
     """
     target = board if isinstance(board, Board) else load_board(str(board))
     settings = Settings(
@@ -266,6 +293,7 @@ def build(
         command=command,
         recipe=recipe_named(quantize),
         io=io_named(io),
+        in_float=tuple(in_float),
     )
     compiled = compile_model(Path(model), target, settings, progress)
     return write(compiled, Path(out))

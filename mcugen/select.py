@@ -23,6 +23,17 @@ class Layer:
     kernel: Kernel
 
 
+def choose(node: Node, graph: Graph, board: Board) -> Kernel | str:
+    """The cheapest kernel that can run a node on the board, or why there is none."""
+    types = element_types(node, graph)
+    candidates = [k for k in KERNELS.values() if node.op in k.ops and types in k.types]
+    reasons = {k.name: k.reject(node, graph, board) for k in candidates}
+    able = [k for k in candidates if reasons[k.name] is None]
+    if able:
+        return min(able, key=lambda k: (k.cycles(node, graph, board), k.name))
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or _unserved(node, types)
+
+
 def select(graph: Graph, board: Board) -> tuple[Layer, ...]:
     """The library's layers in execution order. Raises UnsupportedError naming every node without a kernel."""
     layers: list[Layer] = []
@@ -30,16 +41,11 @@ def select(graph: Graph, board: Board) -> tuple[Layer, ...]:
     for node in graph.nodes:
         if node.op in ALIASES:
             continue
-        types = element_types(node, graph)
-        candidates = [k for k in KERNELS.values() if node.op in k.ops and types in k.types]
-        reasons = {k.name: k.reject(node, graph, board) for k in candidates}
-        able = [k for k in candidates if reasons[k.name] is None]
-        if not able:
-            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or _unserved(node, types)
-            faults.append(Fault(node.origin or node.name, why, "`mcugen ops` lists what is supported"))
-            continue
-        best = min(able, key=lambda k: (k.cycles(node, graph, board), k.name))
-        layers.append(Layer(len(layers), node, best))
+        kernel = choose(node, graph, board)
+        if isinstance(kernel, str):
+            faults.append(Fault(node.origin or node.name, kernel, "`mcugen ops` lists what is supported"))
+        else:
+            layers.append(Layer(len(layers), node, kernel))
     if faults:
         operators = "1 operator has" if len(faults) == 1 else f"{len(faults)} operators have"
         raise UnsupportedError(f"{operators} no kernel for {board.name}", faults)

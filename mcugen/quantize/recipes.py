@@ -21,6 +21,7 @@ class Recipe(StrEnum):
     """What `--quantize` names."""
 
     INT8 = "int8"
+    INT8_FLOAT_FALLBACK = "int8-float-fallback"
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     DYNAMIC_RANGE = "dynamic-range"
@@ -28,18 +29,25 @@ class Recipe(StrEnum):
 
 @dataclass(frozen=True)
 class Traits:
-    """`calibrated`: activations are integers whose ranges must be known. `io`: elements of inputs and outputs unless
-    the user asks for others."""
+    """`activations`: elements between the operators, `io`: of inputs and outputs, unless the user asks for others.
+    `fallback`: operators without an integer kernel compute real numbers."""
 
-    calibrated: bool
+    activations: DType
     io: DType
+    fallback: bool = False
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the activations' ranges must be known."""
+        return self.activations is not DType.FLOAT32
 
 
 TRAITS: Mapping[Recipe, Traits] = {
-    Recipe.INT8: Traits(True, DType.INT8),
-    Recipe.FLOAT32: Traits(False, DType.FLOAT32),
-    Recipe.FLOAT16: Traits(False, DType.FLOAT32),
-    Recipe.DYNAMIC_RANGE: Traits(False, DType.FLOAT32),
+    Recipe.INT8: Traits(DType.INT8, DType.INT8),
+    Recipe.INT8_FLOAT_FALLBACK: Traits(DType.INT8, DType.FLOAT32, fallback=True),
+    Recipe.FLOAT32: Traits(DType.FLOAT32, DType.FLOAT32),
+    Recipe.FLOAT16: Traits(DType.FLOAT32, DType.FLOAT32),
+    Recipe.DYNAMIC_RANGE: Traits(DType.FLOAT32, DType.FLOAT32),
 }
 
 

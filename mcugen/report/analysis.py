@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mcugen.fit import CODE_BYTES, STACK_BYTES, check_fit, needs
 from mcugen.ir import Graph
 from mcugen.manifest import describe
 from mcugen.naming import c_name
-from mcugen.pipeline import Settings, check_io, final_graph, find_ranges, float_notes, lay_out, read
+from mcugen.pipeline import Settings, check_types, final_graph, find_ranges, float_notes, lay_out, read
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.ports import io_named
 from mcugen.quantize.ptq import Ranges
@@ -57,6 +58,7 @@ def analyze(
     signature: str | None = None,
     quantize: str | None = None,
     io: str | None = None,
+    in_float: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The manifest's figures without files, plus `needs` {ram, flash}, `board_memory`, `fits` and `problems`.
 
@@ -70,8 +72,9 @@ def analyze(
     graph = source.graph
     notes = list(source.notes)
     ranges: Ranges = {}
-    recipe, ports = recipe_named(quantize) or Recipe.INT8, io_named(io)
-    check_io(recipe, ports, source.quantized)
+    recipe = recipe_named(quantize) or Recipe.INT8
+    settings = Settings(calib=calib, recipe=recipe, io=io_named(io), in_float=tuple(in_float))
+    check_types(recipe, settings, source.quantized)
     calibrates = TRAITS[recipe].calibrated and not source.quantized
     placeholders = calib is None and calibrates
     if placeholders:
@@ -80,9 +83,9 @@ def analyze(
             "without --calib the ranges are placeholders: sizes may differ a little from the build's"
         )
     elif calibrates:
-        ranges = find_ranges(graph, Settings(calib=calib), progress, notes)
+        ranges = find_ranges(graph, settings, progress, notes)
     with stage(progress, "placing the buffers"):
-        final = final_graph(source, ranges, recipe, ports)
+        final = final_graph(source, ranges, settings, board, notes)
         library = lay_out(final, board, _name(model), model.name, source.sha256, "")
         _, tables = render(library)
     notes += float_notes(final, board)
