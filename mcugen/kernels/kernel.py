@@ -22,7 +22,14 @@ from mcugen.access import Access, Direction
 from mcugen.boards import Board
 from mcugen.ir import Array, Graph, Node
 
-C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "uint32": "uint32_t"}
+C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+}
 
 
 @dataclass(frozen=True)
