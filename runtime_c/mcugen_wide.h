@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* mcugen_wide.h - wider elements in the arena, which is declared as bytes. */
+/* mcugen_wide.h - wider elements in the arena and in states, which are declared as bytes. */
 #ifndef MCUGEN_WIDE_H
 #define MCUGEN_WIDE_H
 

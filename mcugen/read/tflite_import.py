@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,6 +123,19 @@ def _walk(ctx: TfliteImporter, nodes: Sequence[TfliteNode], custom: frozenset[in
         )
 
 
+def _check_variables(ctx: TfliteImporter, entry: Entry) -> None:
+    """Report variable tensors that are not one operator's own: nobody else sees them."""
+    readers = Counter(name for node in ctx.nodes for name in node.inputs)
+    outside = {*entry.inputs, *map(ctx.resolve, entry.outputs)}
+    faults = []
+    for name in sorted(entry.variables):
+        if name not in ctx.states or readers[name] > 1 or name in outside:
+            why = "is a variable, which only the operator that it belongs to can read"
+            faults.append(Fault(f"tensor {name!r}", why, "convert the model again"))
+    if faults:
+        raise ModelError(f"{len(faults)} variables cannot be imported", shown(faults))
+
+
 def _name_outputs(ctx: TfliteImporter, outputs: Sequence[str]) -> tuple[str, ...]:
     """A computed tensor of its own for every output of the model."""
     made = {output for node in ctx.nodes for output in node.outputs}
@@ -151,6 +165,7 @@ def import_entry(entry: Entry, file: TfliteFile) -> ImportedTflite:
     ]
     try:
         _walk(ctx, nodes, frozenset(op.index for op in entry.operators if op.custom))
+        _check_variables(ctx, entry)
     except (ModelError, UnsupportedError) as error:
         raise type(error)(f"{file.path.name}: {error.headline}", error.faults) from None
     constant = [o for o in entry.outputs if ctx.value(o) is not None]

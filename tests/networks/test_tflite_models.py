@@ -15,7 +15,7 @@ from mcugen.ir import Array
 from mcugen.verify import verify
 
 MODELS = Path(__file__).parents[2] / "examples" / "tflite"
-NAMES = ("kws", "vww", "ic", "ad", "sww", "person_detect", "micro_speech", "hello_world")
+NAMES = ("kws", "vww", "ic", "ad", "sww", "person_detect", "micro_speech", "hello_world", "mnist_lstm")
 SAMPLES = 12  # and all-min, all-max
 
 

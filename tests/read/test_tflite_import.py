@@ -16,7 +16,6 @@ from mcugen.check import check_graph
 from mcugen.errors import McugenError, ModelError, UnsupportedError, UsageError
 from mcugen.execute import run
 from mcugen.ir import DType, Graph, Quant
-from mcugen.ops import TFLITE_IMPORTS
 from mcugen.quantize.ports import set_ports
 from mcugen.read.tflite_entry import choose_entry
 from mcugen.read.tflite_file import parse_tflite
@@ -95,10 +94,6 @@ def bias(w: TensorSpec, count: int, x: TensorSpec) -> TensorSpec:
 @pytest.mark.parametrize("name", INT8)
 def test_int8_models_equal_tflm(name: str) -> None:
     path = EXAMPLES / f"{name}.tflite"
-    if name.startswith("mnist_lstm") and "UNIDIRECTIONAL_SEQUENCE_LSTM" not in TFLITE_IMPORTS:
-        with pytest.raises(UnsupportedError, match="UNIDIRECTIONAL_SEQUENCE_LSTM #0"):
-            import_tflite(path)
-        return
     model = import_tflite(path)
     check_graph(model.graph, "import")
     assert_equals_tflm(path.read_bytes(), model, 2)
