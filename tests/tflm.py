@@ -42,6 +42,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tflm_record import record
 
 WHEEL = "tflite-micro==0.dev20261023182759"
 
@@ -122,6 +123,14 @@ def run_model(
     model: bytes, data: Sequence[np.ndarray[Any, Any]], isolated: bool = False
 ) -> list[np.ndarray[Any, Any]]:
     """Run a .tflite file's bytes once. `isolated` runs it in a process of its own, against aborts."""
+    outputs = _run_somewhere(model, data, isolated)
+    record(_package()[1], model, data, outputs)
+    return outputs
+
+
+def _run_somewhere(
+    model: bytes, data: Sequence[np.ndarray[Any, Any]], isolated: bool
+) -> list[np.ndarray[Any, Any]]:
     _package()
     if not isolated:
         return _run(model, list(data))
