@@ -29,7 +29,7 @@ def select(graph: Graph, board: Board) -> tuple[Layer, ...]:
     for node in graph.nodes:
         if node.op in ALIASES:
             continue
-        candidates = [k for k in KERNELS.values() if node.op in k.ops]
+        candidates = [k for k in KERNELS.values() if node.op in k.ops and k.serves(board)]
         reasons = {k.name: k.reject(node, graph, board) for k in candidates}
         able = [k for k in candidates if reasons[k.name] is None]
         if not able:

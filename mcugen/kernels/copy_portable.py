@@ -108,6 +108,7 @@ def _mirrored(node: Node, x: Sequence[int], stride: tuple[int, ...]) -> Iterator
 class CopyPortable(Kernel):
     name = "copy_portable"
     ops = ("concat", "slice", "transpose", "pad", "mirror_pad")
+    limits = ("at most 6 axes after merging them",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         most = max(len(copy.size) for copy in copies(node, graph))

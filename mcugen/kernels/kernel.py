@@ -73,6 +73,11 @@ class Kernel:
     ops: ClassVar[tuple[str, ...]]
     headers: ClassVar[tuple[str, ...]] = ()  # of runtime_c, beside mcugen_fixed.h
     row_block: ClassVar[int] = 1  # output rows are computed in multiples of this
+    limits: ClassVar[tuple[str, ...]] = ()  # what `reject` asks for, as docs/operators.md says it
+
+    def serves(self, board: Board) -> bool:
+        """Whether it is for the board's core. Portable kernels are for every core."""
+        return True
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         """Why this kernel cannot run the node on the board; None if it can."""

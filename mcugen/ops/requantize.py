@@ -38,6 +38,7 @@ def import_tflite_quantize(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class Requantize(Op):
     name = "requantize"
+    restrictions = ("TFLite: QUANTIZE between int8 tensors",)
     tflite = {"QUANTIZE": import_tflite_quantize}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

@@ -6,10 +6,21 @@ import inspect
 import sys
 from typing import Any
 
+from mcugen.boards import board_names, load_board
 from mcugen.kernels import KERNELS
+from mcugen.kernels.kernel import Kernel
 from mcugen.ops import OPS
 from mcugen.read.fold import FOLDABLE
 from mcugen.select import ALIASES
+
+HEAD = """# Operators
+
+Made from the code by `make docs`; do not edit.
+
+Shapes are static. Types are those of the integer form, which float operators are quantized to: int8 with one scale and
+zero point per tensor, weights and biases with one per tensor or per output channel. Activations that a .tflite file
+fuses are RELU, RELU6 and RELU_N1_TO_1. Restrictions are what an import asks for; it refuses anything else with a
+sentence. Behind a kernel stand its cores, and what it asks for."""
 
 
 def operator_table() -> dict[str, Any]:
@@ -26,26 +37,41 @@ def operator_table() -> dict[str, Any]:
     return {"operators": rows, "constant": sorted(FOLDABLE)}
 
 
+def cores(kernel: Kernel) -> str:
+    """The cores that a kernel is for."""
+    boards = [load_board(name) for name in board_names()]
+    served = {board.cpu for board in boards if kernel.serves(board)}
+    return "every core" if served == {board.cpu for board in boards} else ", ".join(sorted(served)) or "none"
+
+
 def operators_page() -> str:
     """docs/operators.md: a section per operator."""
     table = operator_table()
-    lines = ["# Operators", "", "Made from the code by `make docs`; do not edit.", ""]
+    lines = [HEAD, ""]
     for row in table["operators"]:
         op = OPS[row["operator"]]
         module = inspect.getdoc(sys.modules[type(op).__module__]) or ""
-        kernels = ", ".join(f"`{name}`" for name in row["kernels"])
+        lines += [f"## {op.name}", "", " ".join(module.split("\n\n")[0].split()), ""]
         lines += [
-            f"## {op.name}",
-            "",
-            " ".join(module.split("\n\n")[0].split()),
-            "",
             f"* ONNX: {', '.join(row['onnx']) or '-'}",
             f"* TFLite: {', '.join(sorted(op.tflite)) or '-'}",
-            f"* kernels: {kernels or row['note'] or 'none: only an import'}",
-            "",
         ]
+        if row["kernels"] or row["note"]:
+            lines.append(f"* types: {', '.join(op.takes)} -> {', '.join(op.gives)}")
+        if op.restrictions:
+            lines += ["* restrictions:", *(f"  * {restriction}" for restriction in op.restrictions)]
+        if row["kernels"]:
+            lines += [_kernel_line(KERNELS[name]) for name in row["kernels"]]
+        else:
+            lines.append(f"* kernels: {row['note'] or 'none: only an import'}")
+        lines.append("")
     lines += ["## In constant parts of an ONNX model also", "", ", ".join(table["constant"])]
     return "\n".join(lines) + "\n"
+
+
+def _kernel_line(kernel: Kernel) -> str:
+    limits = f"; {', '.join(kernel.limits)}" if kernel.limits else ""
+    return f"* kernel `{kernel.name}`: {cores(kernel)}{limits}"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from tflite_case import import_case, int8, ints
 from tflm import TensorSpec, build, run_model
 
 from mcugen.execute import run
-from mcugen.ir import Array
+from mcugen.ir import Array, Graph
+from mcugen.ops import OPS
 
 Case = tuple[Mapping[str, Any], Sequence[TensorSpec | None], Sequence[TensorSpec]]
 Rng = np.random.Generator
@@ -327,7 +328,7 @@ def clamps(rng: Rng) -> Iterator[Case]:
 
 
 def positive(rng: Rng) -> Iterator[Case]:
-    """RSQRT stops at numbers below 0: there are none. Where its output's scale is 2^11 of what 1 step of the input gives,
+    """RSQRT stops at numbers below 0: there are none. Where its output's scale is 2^11 of what one step gives,
     TFLM shifts by 32 bits, which C does not define."""
     for shape in SHAPES:
         for size in (0.003, 0.02, 0.4, 1.0, 90.0):
@@ -578,6 +579,16 @@ def feeds(rng: Rng, shape: Sequence[int]) -> Iterator[Array]:
     yield np.resize(np.array(ENDS, np.int8), shape)
 
 
+def check_types(graph: Graph) -> None:
+    """Operators' types are those that docs/operators.md names."""
+    for node in graph.nodes:
+        room = OPS[node.op]
+        for names, said in ((node.inputs, room.takes), (node.outputs, room.gives)):
+            assert {str(graph.type(name).dtype) for name in names} <= {word.split()[0] for word in said}, (
+                node.op
+            )
+
+
 @pytest.mark.parametrize("op", SWEEP)
 def test_equals_tflm(op: str) -> None:
     rng = np.random.default_rng(zlib.crc32(op.encode()))
@@ -586,6 +597,7 @@ def test_equals_tflm(op: str) -> None:
         cases += SWEEP[op](rng)
     for options, inputs, outputs in cases:
         graph = import_case(op, options, inputs, outputs)
+        check_types(graph)
         model = build(op, options, inputs, outputs)
         for samples in zip(*(feeds(rng, graph.type(name).shape) for name in graph.inputs), strict=True):
             expected = run_model(model, samples)
