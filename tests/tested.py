@@ -36,8 +36,8 @@ NOTES = {
     "DIV": "without divisors of 0, which the wheel refuses, and without quotients that it shifts by 32 bits or more,"
     " which C does not define: there ours is 0",
     "CONCATENATION": "of one scale: the wheel refuses others, which our import requantizes first",
-    "RSQRT": "of numbers that are not negative (none but 0 with a zero point of 127): the wheel refuses others; not where it shifts by"
-    " 32 bits or more, which C does not define: there ours rounds to 0",
+    "RSQRT": "of numbers that are not negative (with a zero point of 127 there is only 0): the wheel refuses others; and"
+    " not where it shifts by 32 bits or more, which C does not define: there ours rounds to 0",
     "SPACE_TO_BATCH_ND": "without padding, or beside it: the wheel pads with an uninitialised number",
 }
 IGNORED = (
@@ -52,8 +52,8 @@ HEAD = """# What was compared with TensorFlow Lite Micro
 Made by `make tested` from a run of the tests in `tests/ops`; do not edit.
 
 Each operator below was run in models of that one operator, by the operator's integer reference and by TensorFlow Lite
-Micro's reference kernels. Every byte of every output was equal. Every kernel equals the integer reference
-(`tests/kernels`), so what is said here of a reference holds for the C as well.
+Micro's reference kernels. Every byte of every output was equal. The kernels in C are compared with the integer
+references by `tests/kernels`, in models of their own.
 
 Ratios of scales are those of an input's to an output's. Values are the tensors' integers; "also all -128" means: some
 tensor holds nothing else. Operators whose ratio is always 1 copy or choose bytes, or TFLM asks for one scale."""
