@@ -36,8 +36,8 @@ NOTES = {
     "DIV": "without divisors of 0, which the wheel refuses, and without quotients that it shifts by 32 bits or more,"
     " which C does not define: there ours is 0",
     "CONCATENATION": "of one scale: the wheel refuses others, which our import requantizes first",
-    "RSQRT": "of numbers that are not negative (with a zero point of 127 there is only 0): the wheel refuses others; and"
-    " not where it shifts by 32 bits or more, which C does not define: there ours rounds to 0",
+    "RSQRT": "of numbers that are not negative (with a zero point of 127 there is only 0): the wheel refuses others;"
+    " and not where it shifts by 32 bits or more, which C does not define: there ours rounds to 0",
     "SPACE_TO_BATCH_ND": "without padding, or beside it: the wheel pads with an uninitialised number",
 }
 IGNORED = (
