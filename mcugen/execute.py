@@ -1,4 +1,4 @@
-"""Run a graph in numpy: float nodes by the float reference, integer nodes by the normative integer reference."""
+"""Run a graph in numpy: by the normative references, or float nodes by their faster float reference."""
 
 from __future__ import annotations
 
@@ -31,22 +31,26 @@ def rest(graph: Graph) -> States:
     return {name: np.full(t.shape, t.rest, t.dtype.numpy) for name, t in types.items()}
 
 
-def run(graph: Graph, feeds: Mapping[str, Array], states: States | None = None) -> dict[str, Array]:
+def run(
+    graph: Graph, feeds: Mapping[str, Array], states: States | None = None, exact: bool = True
+) -> dict[str, Array]:
     """All activations by name, from inputs of exactly the graph's shapes (or N samples if batchable).
 
-    `states` are read and overwritten; without them the run starts from a reset.
+    `states` are read and overwritten; without them the run starts from a reset. `exact`: float nodes give the bits
+    that the C gives; otherwise, faster, the same up to rounding.
     """
     memory = rest(graph) if states is None else states
     values: dict[str, Array] = {name: feeds[name] for name in graph.inputs}
     for node in graph.nodes:
         xs = [_operand(graph, name, values, memory) for name in node.inputs]
-        quantized = graph.type(node.outputs[0]).dtype != DType.FLOAT32
         room = OPS[node.op]
-        results = room.reference(node, graph, xs) if quantized else room.float_reference(node, graph, xs)
+        is_float = graph.type(node.outputs[0]).dtype == DType.FLOAT32
+        how = room.reference if not is_float else room.float_exact if exact else room.float_reference
+        results = how(node, graph, xs)
         updated = room.updates(node, graph)
         for name, result in zip((*node.outputs, *updated), results, strict=True):
             target = memory if name in updated else values
-            target[name] = result if quantized else np.asarray(result, np.float32)
+            target[name] = np.asarray(result, np.float32) if is_float else result
     return values
 
 
@@ -57,12 +61,12 @@ def _operand(graph: Graph, name: str, values: Mapping[str, Array], states: Mappi
 
 
 def run_samples(
-    graph: Graph, samples: Mapping[str, Array], states: States | None = None
+    graph: Graph, samples: Mapping[str, Array], states: States | None = None, exact: bool = True
 ) -> Iterator[dict[str, Array]]:
     """All activations, chunk by chunk of samples: samples are [N, *shape] where shape is the input's without its
     batch axis (or the whole shape, if it has none); each array given back is [n, *shape of the tensor's type]
     with the batch axis merged into n. `states` persist over the samples and are overwritten; without them the
-    first sample starts from a reset."""
+    first sample starts from a reset. `exact` as in `run`."""
     count = len(next(iter(samples.values())))
     feeds = {name: samples[name].reshape(count, *graph.type(name).shape) for name in graph.inputs}
     if batchable(graph):
@@ -70,11 +74,11 @@ def run_samples(
         step = max(1, min(256, CHUNK_BYTES // (8 * widest * 9)))
         for i in range(0, count, step):
             chunk = {n: f[i : i + step].reshape(-1, *f.shape[2:]) for n, f in feeds.items()}
-            yield {n: v.reshape(-1, *graph.type(n).shape) for n, v in run(graph, chunk).items()}
+            yield {n: v.reshape(-1, *graph.type(n).shape) for n, v in run(graph, chunk, exact=exact).items()}
     else:
         memory = rest(graph) if states is None else states
         for i in range(count):
-            values = run(graph, {n: f[i] for n, f in feeds.items()}, memory)
+            values = run(graph, {n: f[i] for n, f in feeds.items()}, memory, exact)
             yield {n: v[np.newaxis] for n, v in values.items()}
 
 

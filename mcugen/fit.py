@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mcugen.boards import Board, list_boards
 from mcugen.errors import Fault, FitError
 from mcugen.kernels.kernel import Tables
-from mcugen.render import Library
+from mcugen.library import Library
 
 STACK_BYTES = 1024  # of a run, beside the arena; measured peaks are below 600
 CODE_BYTES = 8192  # of kernels and descriptors, beside the constant arrays; measured sums are below 7,500

@@ -10,10 +10,11 @@ from typing import Any
 
 from mcugen import __version__
 from mcugen.errors import Fault, UsageError
+from mcugen.interface import user_shape
 from mcugen.ir import Graph, TensorType
 from mcugen.kernels.kernel import Tables
+from mcugen.library import Library
 from mcugen.ops import OPS
-from mcugen.render import Library, user_shape
 from mcugen.select import ALIASES, Layer
 
 SCHEMA = 1
@@ -67,8 +68,8 @@ def _layer(library: Library, layer: Layer) -> dict[str, Any]:
         "weight_bytes": sum(graph.type(i).bytes for i in node.inputs if graph.is_constant(i)),
         "output": {
             "tensor": output,
-            "buffer": library.storage.buffer_of[output],
-            "offset": library.storage.offset(output),
+            "buffer": library.storage.buffer_of.get(output),
+            "offset": library.struct_offset(output),
             "shape": user_shape(ttype.shape),
             "dtype": ttype.dtype.value,
             **_quantization(ttype),

@@ -14,6 +14,7 @@ from mcugen.execute import States, rest, run_samples
 from mcugen.ir import Array, Graph
 from mcugen.model_file import Model, read_model
 from mcugen.read.onnx_run import OnnxRunner
+from mcugen.simulate import as_bytes
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,6 @@ def load_original(manifest: Mapping[str, Any], path: Path) -> Original:
         fix = "give the file that was built, or build this one"
         raise UsageError("--model is not the model of this library", [Fault(path.name, why, fix)])
     return Original(model, OnnxRunner(model.onnx.file) if model.onnx is not None else None)
-
-
-def as_bytes(values: Array) -> Array:
-    """Integers [N, ...] as they lie in memory, int8 [N, bytes]."""
-    return np.ascontiguousarray(values.reshape(len(values), -1)).view(np.int8)
 
 
 class IntegerComparison:

@@ -13,7 +13,9 @@ from mcugen.check import check_graph
 from mcugen.errors import Fault, UsageError
 from mcugen.fit import check_fit
 from mcugen.graph_file import save_graph
+from mcugen.interface import user_shape
 from mcugen.ir import Graph
+from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.model_file import Model, read_model
 from mcugen.naming import c_name
@@ -22,7 +24,7 @@ from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.input_transpose import fuse_input_transpose
 from mcugen.quantize.ptq import Ranges, quantize
 from mcugen.read.float_check import check_import
-from mcugen.render import Library, render, user_shape
+from mcugen.render import render
 from mcugen.schedule import schedule
 from mcugen.select import select
 from mcugen.storage import assign

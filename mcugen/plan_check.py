@@ -30,7 +30,8 @@ _EXPAND = 64  # ranges longer than this on average are painted one by one
 
 @dataclass(frozen=True)
 class StepAccess:
-    """One step: writes `output`, reads `inputs` as their accesses say, and `whole_reads` at any time.
+    """One step: writes `output` (None: no buffer, but a state), reads `inputs` as their accesses say, and
+    `whole_reads` at any time.
 
     All accesses of a step count the same time, so they have the same number of steps t; that holds for the
     outputs of a step with several too (one StepAccess each). Without any access the output is written at any
@@ -38,7 +39,7 @@ class StepAccess:
     """
 
     step: int
-    output: str
+    output: str | None
     inputs: tuple[tuple[str, Access], ...]
     direction: Direction
     whole_reads: tuple[str, ...] = ()
@@ -82,19 +83,21 @@ def _step_faults(plan: Plan, buffers: Mapping[str, Buffer], step: StepAccess) ->
     where = f"step {step.step}"
     if plan.directions.get(step.step, Direction.ASCENDING) is not step.direction:
         yield Fault(where, f"runs {step.direction}, but was planned otherwise")
-    for name in (step.output, *step.whole_reads, *(name for name, _ in step.inputs)):
+    written = () if step.output is None else (step.output,)
+    for name in (*written, *step.whole_reads, *(name for name, _ in step.inputs)):
         if name not in buffers:
             yield Fault(where, f"uses {name}, which is no buffer")
         elif not buffers[name].first <= step.step <= buffers[name].last:
             yield Fault(where, f"uses {name}, which lives in other steps")
-    if step.output in buffers and buffers[step.output].first != step.step:
-        yield Fault(where, f"writes {step.output}, which was not born here")
+    for name in written:
+        if name in buffers and buffers[name].first != step.step:
+            yield Fault(where, f"writes {name}, which was not born here")
     for name, access in step.inputs:
         if step.direction not in access.directions:
             yield Fault(where, f"the kernel cannot run {step.direction} for {name}")
         for begins, ends, buffer in (
             (access.read_begin, access.read_end, buffers.get(name)),
-            (access.write_begin, access.write_end, buffers.get(step.output)),
+            (access.write_begin, access.write_end, buffers.get(step.output or "")),
         ):
             used = begins < ends
             if buffer and used.any() and (begins[used].min() < 0 or ends[used].max() > buffer.size):
@@ -152,7 +155,7 @@ class _Simulation:
         for buffer in self.buffers:
             if buffer.first == time and buffer.name not in outputs:
                 self.owner[self.place[buffer.name]] = self.number[buffer.name]
-        first_write = {part.output: self._writes(part) for part in parts}
+        first_write = {part.output: self._writes(part, part.output) for part in parts if part.output}
         at = np.minimum.reduce([*first_write.values(), np.full(self.size, _NEVER_WRITTEN)])
         for part in parts:
             yield from self._reads(time, part, at)
@@ -166,10 +169,10 @@ class _Simulation:
                 if lost.size:
                     yield self._fault(time, buffer.name, lost, "is not intact after the step")
 
-    def _writes(self, part: StepAccess) -> Ints:
+    def _writes(self, part: StepAccess, output: str) -> Ints:
         """When each byte of the arena is first written by a step, in the order in which it runs."""
         result = np.full(self.size, _NEVER_WRITTEN)
-        place = self.place[part.output]
+        place = self.place[output]
         for _, access in part.inputs:
             clock = _clock(access.write_begin.size, part.direction)
             _paint(
@@ -184,7 +187,10 @@ class _Simulation:
             lost = self._lost(name, first_write != _NEVER_WRITTEN)
             if lost.size:
                 yield self._fault(
-                    time, name, lost, f"is destroyed while {part.output} is computed from all of it"
+                    time,
+                    name,
+                    lost,
+                    f"is destroyed while {part.output or 'a state'} is computed from all of it",
                 )
         for name, access in part.inputs:
             last_read = np.full(self.size, _NEVER_READ)
@@ -195,7 +201,10 @@ class _Simulation:
             wrong = (last_read != _NEVER_READ) & (spoiled | (self.owner != self.number[name]))
             if wrong.any():
                 yield self._fault(
-                    time, name, np.flatnonzero(wrong), f"is destroyed before {part.output} has read it"
+                    time,
+                    name,
+                    np.flatnonzero(wrong),
+                    f"is destroyed before {part.output or 'a state'} has read it",
                 )
 
     def _lost(self, name: str, also: NDArray[np.bool_] | None = None) -> Ints:

@@ -18,12 +18,14 @@ T = TypeVar("T", bound=Named)
 
 
 def collect(package: str, path: Iterable[str], base: type[T]) -> dict[str, T]:
-    """One instance of each subclass of `base` that a module of the package defines, in the modules' order."""
+    """One instance of each subclass of `base` that a module of the package defines, in the modules' order; classes
+    whose names begin with `_` are only bases of others."""
     rooms: dict[str, T] = {}
     for info in sorted(pkgutil.iter_modules(path), key=lambda i: i.name):
         module = importlib.import_module(f"{package}.{info.name}")
         for value in vars(module).values():
             local = isinstance(value, type) and value.__module__ == module.__name__
-            if local and issubclass(value, base) and value is not base:
+            public = local and not value.__name__.startswith("_")
+            if public and issubclass(value, base) and value is not base:
                 rooms[value.name] = value()
     return rooms

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from mcugen.boards import Board
 from mcugen.errors import Fault, UnsupportedError
-from mcugen.ir import Graph, Node
+from mcugen.ir import DType, Graph, Node
 from mcugen.kernels import KERNELS
-from mcugen.kernels.kernel import Kernel
+from mcugen.kernels.kernel import Kernel, element_types
 
 ALIASES = ("reshape",)  # operators that compute nothing: the output is the input's buffer
+ASSIGNS = ("assign_variable",)  # operators whose output is their second input, a state, with new values
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,14 @@ def select(graph: Graph, board: Board) -> tuple[Layer, ...]:
     for node in graph.nodes:
         if node.op in ALIASES:
             continue
-        candidates = [k for k in KERNELS.values() if node.op in k.ops and k.serves(board)]
+        types = element_types(node, graph)
+        candidates = [
+            k for k in KERNELS.values() if node.op in k.ops and types in k.types and k.serves(board)
+        ]
         reasons = {k.name: k.reject(node, graph, board) for k in candidates}
         able = [k for k in candidates if reasons[k.name] is None]
         if not able:
-            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no kernel serves it"
+            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or _unserved(node, types)
             faults.append(Fault(node.origin or node.name, why, "`mcugen ops` lists what is supported"))
             continue
         best = min(able, key=lambda k: (k.cycles(node, graph, board), k.name))
@@ -42,3 +46,10 @@ def select(graph: Graph, board: Board) -> tuple[Layer, ...]:
         operators = "1 operator has" if len(faults) == 1 else f"{len(faults)} operators have"
         raise UnsupportedError(f"{operators} no kernel for {board.name}", faults)
     return tuple(layers)
+
+
+def _unserved(node: Node, types: tuple[DType, DType]) -> str:
+    taken = sorted({pair for k in KERNELS.values() if node.op in k.ops for pair in k.types})
+    known = ", ".join(x if x == y else f"{x} to {y}" for x, y in taken)
+    wanted = types[0] if types[0] == types[1] else f"{types[0]} to {types[1]}"
+    return f"no kernel for {wanted} elements, only for {known}" if known else "no kernel serves it"

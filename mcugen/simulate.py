@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import stat
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any
 import cffi
 import numpy as np
 
-from mcugen.errors import Fault, InternalError, ToolError, UsageError
+from mcugen.errors import Fault, ToolError, UsageError
 from mcugen.fixed import round_half_away
 from mcugen.ir import Array
 from mcugen.manifest import load_manifest
@@ -161,8 +162,8 @@ class HostLibrary:
             )
         return list(x)
 
-    def _gather(self, x: Samples, dtype: type[np.generic]) -> list[Array]:
-        """One array [N, *shape] per input, checked."""
+    def _gather(self, x: Samples, exact: bool) -> list[Array]:
+        """One array [N, *shape] per input, checked; `exact`: of the type that the C takes."""
         arrays, faults = [], []
         for port, given in zip(self.inputs, self._split(x), strict=True):
             where = f'input "{port["name"]}"'
@@ -175,8 +176,9 @@ class HostLibrary:
             arrays.append(array)
             if array.ndim == 0 or list(array.shape[1:]) != port["shape"]:
                 faults.append(Fault(where, f"has the shape {list(array.shape)}", f"give {expected}"))
-            if dtype is np.int8 and array.dtype != np.int8:
-                faults.append(Fault(where, f"is {array.dtype}, not int8", "give int8, or use run_float"))
+            if exact and array.dtype != port["dtype"]:
+                fix = f"give {port['dtype']}, or use run_float"
+                faults.append(Fault(where, f"is {array.dtype}, not {port['dtype']}", fix))
             elif array.dtype.kind not in "fiub":
                 faults.append(Fault(where, f"is {array.dtype}", "give real numbers"))
         if len({len(a) for a in arrays if a.ndim}) > 1:
@@ -187,7 +189,7 @@ class HostLibrary:
 
     def _execute(self, arrays: Sequence[Array], trace: bool) -> tuple[list[Array], list[Array]]:
         count = len(arrays[0])
-        rows = [a.reshape(count, p["bytes"]) for a, p in zip(arrays, self.inputs, strict=True)]
+        rows = [as_bytes(a) for a in arrays]
         flat = np.ascontiguousarray(np.concatenate(rows, axis=1))
         sizes = [p["bytes"] for p in self.outputs]
         out = np.zeros((count, sum(sizes)), np.int8)
@@ -209,19 +211,19 @@ class HostLibrary:
         return results, list(layers)
 
     def run(self, x: Samples) -> Any:
-        """int8 [N, *input_shape] (a list or a dict by name for several inputs) to int8 [N, *output_shape], int32 for
-        indices (a list for several outputs, a dict if a dict was given). Raises UsageError where shapes or types do
-        not fit."""
-        results, _ = self._execute(self._gather(x, np.int8), trace=False)
+        """[N, *input_shape] (a list or a dict by name for several inputs) to [N, *output_shape] (a list for several
+        outputs, a dict if a dict was given), of the types in `inputs` and `outputs`: int8, and int32 for indices, if
+        nothing else was asked for. Raises UsageError where shapes or types do not fit."""
+        results, _ = self._execute(self._gather(x, True), trace=False)
         return self._shape_result(x, results)
 
     def run_layers(self, x: Samples) -> tuple[list[Array], list[Array]]:
         """Outputs [N, *shape], and every layer's output int8 [N, bytes] in layer order."""
-        return self._execute(self._gather(x, np.int8), trace=True)
+        return self._execute(self._gather(x, True), trace=True)
 
     def quantize_inputs(self, x: Samples) -> list[Array]:
-        """Real samples [N, *input_shape] as the int8 that the C takes: nearest, halves away from zero, saturated."""
-        arrays = self._gather(x, np.float32)
+        """Real samples [N, *input_shape] as what the C takes: nearest integer, halves away from zero, saturated."""
+        arrays = self._gather(x, False)
         return [quantize_port(a, p) for a, p in zip(arrays, self.inputs, strict=True)]
 
     def run_float(self, x: Samples) -> Any:
@@ -242,20 +244,29 @@ class HostLibrary:
         self._lib.mcugen_host_reset(self._net)
 
 
+def as_bytes(values: Array) -> Array:
+    """Elements [N, ...] as they lie in memory, int8 [N, bytes]."""
+    rows = values.reshape(len(values), math.prod(values.shape[1:]))
+    return np.ascontiguousarray(rows).view(np.int8)
+
+
 def quantize_port(real: Array, port: Mapping[str, Any]) -> Array:
-    """int8 of real values, computed in float32 exactly as the C helper does; NaN becomes the zero point."""
+    """A port's elements for real values: integers computed in float32 exactly as the C helper does, where NaN becomes
+    the zero point."""
+    if port["scale"] is None:
+        return np.asarray(real, port["dtype"])
+    limits = np.iinfo(port["dtype"])
+    span = float(limits.max) - float(limits.min)
     with np.errstate(all="ignore"):
         scaled = np.asarray(real, np.float32) / np.float32(port["scale"])
-    scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=-255.0), -255.0, 255.0)
-    q: Array = np.clip(round_half_away(scaled) + int(port["zero_point"]), -128, 127).astype(np.int8)
-    return q
+    scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=span, neginf=-span), -span, span)
+    q = round_half_away(scaled) + int(port["zero_point"])
+    return np.asarray(np.clip(q, limits.min, limits.max).astype(port["dtype"]))
 
 
 def dequantize_port(q: Array, port: Mapping[str, Any]) -> Array:
-    """float32 values of integers; indices, which have no scale, as they are."""
-    if port["dtype"] == "int32" and port["scale"] is None:
+    """float32 values of a port's elements; real numbers, and indices, which have no scale, as they are."""
+    if port["scale"] is None:
         return q
-    if port["dtype"] != "int8":
-        raise InternalError(f"ports of type {port['dtype']} are not known")
     real: Array = np.float32(port["scale"]) * (q.astype(np.int32) - port["zero_point"]).astype(np.float32)
     return real

@@ -9,20 +9,21 @@ from mcugen.access import Access, Direction
 from mcugen.ir import Graph
 from mcugen.place import Buffer, Overlap, Plan, place
 from mcugen.plan_check import StepAccess, check_plan
-from mcugen.select import ALIASES, Layer
+from mcugen.select import ALIASES, ASSIGNS, Layer
 
 
 @dataclass(frozen=True)
 class Storage:
     """Which buffer of the arena each activation lives in and the plan that places the buffers; the states' places.
 
-    States are a member of the library's struct of their own: they outlive a run, the arena does not.
+    States are a member of the library's struct of their own: they outlive a run, the arena does not. What an
+    assignment writes is the state itself, so its output is among them.
     """
 
     buffer_of: Mapping[str, str]
     buffers: tuple[Buffer, ...]
     plan: Plan
-    states: Mapping[str, int]  # bytes from the start of the states
+    states: Mapping[str, int]  # bytes from the start of the states, of them and of what is assigned to them
     state: int  # bytes of all states
 
     def offset(self, tensor: str) -> int:
@@ -35,9 +36,15 @@ class Storage:
         return max(1, self.plan.size)
 
 
+def _assigned(graph: Graph) -> dict[str, str]:
+    """The state in which the output of each assignment lies."""
+    return {node.outputs[0]: node.inputs[1] for node in graph.nodes if node.op in ASSIGNS}
+
+
 def _aliases(graph: Graph) -> dict[str, str]:
     """The tensor whose buffer each activation uses."""
-    owner = {name: name for name, t in graph.tensors.items() if t.data is None and name not in graph.states}
+    states = {*graph.states, *_assigned(graph)}
+    owner = {name: name for name, t in graph.tensors.items() if t.data is None and name not in states}
     for node in graph.nodes:
         if node.op in ALIASES:
             owner[node.outputs[0]] = owner[node.inputs[0]]
@@ -49,6 +56,8 @@ def _buffers(graph: Graph, layers: Sequence[Layer], owner: Mapping[str, str]) ->
     last = {owner[name]: 0 for name in graph.inputs}
     for layer in layers:
         for name in layer.node.outputs:
+            if name not in owner:
+                continue
             first.setdefault(owner[name], layer.index)
             last[owner[name]] = max(last.get(owner[name], 0), layer.index)
         for name in layer.node.inputs:
@@ -72,7 +81,12 @@ def _states(graph: Graph) -> tuple[dict[str, int], int]:
         size = graph.type(name).dtype.size
         offsets[name] = -(-end // size) * size
         end = offsets[name] + graph.type(name).bytes
-    return offsets, end
+    return offsets | {name: offsets[state] for name, state in _assigned(graph).items()}, end
+
+
+def _overlap(step: int, source: str, output: str, access: Access) -> Overlap:
+    ascending, descending = (access.distance(d) for d in (Direction.ASCENDING, Direction.DESCENDING))
+    return Overlap(step, source, output, ascending, descending)
 
 
 def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Storage:
@@ -88,7 +102,7 @@ def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Sto
     overlaps: list[Overlap] = []
     accesses = []
     for layer in layers:
-        node, output = layer.node, owner[layer.node.outputs[0]]
+        node, output = layer.node, owner.get(layer.node.outputs[0])
         pairs: list[tuple[str, Access]] = []
         whole: list[str] = []
         for name, access in zip(node.inputs, layer.kernel.access(node, graph), strict=True):
@@ -96,16 +110,14 @@ def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Sto
                 continue
             source = owner[name]
             dies = last[source] == layer.index and source != output
-            if access is None or not dies or node.inputs.count(name) > 1:
+            if access is None or output is None or not dies or node.inputs.count(name) > 1:
                 whole.append(source)
                 continue
             pairs.append((source, access))
         # a buffer that is also read as a whole, through another alias, must stay
         pairs = [(source, access) for source, access in pairs if source not in whole]
-        for source, access in pairs:
-            ascending = access.distance(Direction.ASCENDING)
-            descending = access.distance(Direction.DESCENDING)
-            overlaps.append(Overlap(layer.index, source, output, ascending, descending))
+        if output is not None:
+            overlaps += [_overlap(layer.index, source, output, access) for source, access in pairs]
         accesses.append((layer.index, output, tuple(pairs), tuple(whole)))
     plan = place(buffers, overlaps)
     steps = [

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mcugen.errors import Fault, McugenError, ToolError, VerifyError
+from mcugen.interface import user_shape
 from mcugen.ir import Graph
-from mcugen.render import user_shape
 from mcugen.simulate import HostLibrary
 from mcugen.tools import require_tool
 

@@ -19,10 +19,10 @@ from mcugen.execute import run_samples
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array, DType, Graph
 from mcugen.manifest import load_manifest
-from mcugen.original import IntegerComparison, Original, OriginalReport, as_bytes, load_original
+from mcugen.original import IntegerComparison, Original, OriginalReport, load_original
 from mcugen.progress import Progress, Samples, silent, stage
 from mcugen.score import Noise, class_numbers, share, top1
-from mcugen.simulate import HostLibrary, dequantize_port
+from mcugen.simulate import HostLibrary, as_bytes, dequantize_port
 from mcugen.trust import CHANGED, check_ports, edited_files, open_library
 
 RANDOM_VECTORS = 32
@@ -140,12 +140,18 @@ _QUANTIZED_AT_ONCE = 64  # samples: the temporary float arrays are several times
 def random_vectors(
     ports: Sequence[Mapping[str, Any]], count: int = RANDOM_VECTORS, seed: int = 0
 ) -> list[Array]:
-    """Seeded random int8 samples, then one all-min and one all-max: [count + 2, *shape] per input."""
+    """Seeded random samples, then one all-min and one all-max (of real numbers: normal, and -4 and 4):
+    [count + 2, *shape] per input."""
     rng = np.random.default_rng(seed)
     arrays = []
     for port in ports:
-        values = rng.integers(-128, 128, (count + 2, *port["shape"]), dtype=np.int64).astype(np.int8)
-        values[-2], values[-1] = -128, 127
+        shape = (count + 2, *port["shape"])
+        if port["dtype"] == "float32":
+            values, low, high = rng.standard_normal(shape).astype(np.float32), -4, 4
+        else:
+            low, high = np.iinfo(port["dtype"]).min, np.iinfo(port["dtype"]).max
+            values = rng.integers(low, high + 1, shape, dtype=np.int64).astype(port["dtype"])
+        values[-2], values[-1] = low, high
         arrays.append(values)
     return arrays
 
@@ -170,9 +176,13 @@ def _samples(library: HostLibrary, data: Any) -> _Samples:
 def _answers(outputs: Sequence[Array], port: Mapping[str, Any]) -> Array | None:
     """Each sample's class: where the largest of its first output lies, or the index that the output is."""
     values = np.concatenate(outputs)
-    if port["dtype"] == "int8":
+    if not _holds_indices(port):
         return top1(values)
     return values.reshape(-1) if np.prod(port["shape"]) == 1 else None
+
+
+def _holds_indices(port: Mapping[str, Any]) -> bool:
+    return port["scale"] is None and port["dtype"] == "int32"
 
 
 def _compare(
@@ -224,26 +234,27 @@ def _compare_float(
     """Noise of every layer against our float graph, of the outputs against the model file."""
     float_graph = model.graph
     start, ours = 0, []
-    for floats in run_samples(float_graph, dict(zip(float_graph.inputs, reals, strict=True))):
+    for floats in run_samples(float_graph, dict(zip(float_graph.inputs, reals, strict=True)), exact=False):
         part = slice(start, start + len(next(iter(floats.values()))))
         start = part.stop
         ours.append({n: floats[n] for n in float_graph.outputs})
         for i, entry in enumerate(library.layers):
             name, noise = entry["output"]["tensor"], totals.noise[i]
             exact = floats.get(name)
-            if exact is None or noise is None or graph.type(name).quant is None:
+            ttype = graph.type(name)
+            if exact is None or noise is None or ttype.dtype is DType.INT32:
                 totals.noise[i] = None
                 continue
             tensor = graph.tensors[name]
             if tensor.channels:
                 exact = exact[..., list(tensor.channels.kept)]
             q = chunk[name][part].astype(np.float64)
-            noise.add(exact, (q - tensor.type.zero_point) * tensor.type.scale)
+            noise.add(exact, (q - ttype.zero_point) * ttype.scale if ttype.quant else q)
     exact_outputs = model.outputs(reals, ours)
     totals.floats.append(exact_outputs[0])
     for exact, result, port in zip(exact_outputs, results, library.outputs, strict=True):
-        if port["scale"] is None:
-            continue  # indices have no noise
+        if _holds_indices(port):
+            continue  # they have no noise
         real = dequantize_port(result, port)
         totals.out_noise.add(exact.reshape(len(exact), -1), real.reshape(len(real), -1))
 
@@ -308,14 +319,14 @@ def _scores(
 ) -> tuple[float | None, FloatReport | None, list[str]]:
     """Accuracy of the C, the C beside the float model if that ran, and notes on labels that are not scored."""
     first = library.outputs[0]
-    is_index = first["scale"] is None and np.prod(first["shape"]) == 1  # then any number is a class
+    is_index = _holds_indices(first) and np.prod(first["shape"]) == 1  # then any number is a class
     classes, notes = class_numbers(samples.labels, len(samples), [1 << 31] if is_index else first["shape"])
     ours = _answers(totals.ours, first)
     accuracy = share(ours, classes)
     if not totals.floats:
         return accuracy, None, notes
     theirs = _answers(totals.floats, first)
-    only_indices = all(port["scale"] is None for port in library.outputs)
+    only_indices = all(map(_holds_indices, library.outputs))
     sqnr = None if only_indices else totals.out_noise.ratio
     return accuracy, FloatReport(share(ours, theirs), sqnr, accuracy, share(theirs, classes)), notes
 

@@ -25,8 +25,10 @@ def one_node_graph(
     inputs: Sequence[TensorType | Tensor],
     attrs: Mapping[str, Attr],
     output: TensorType | Sequence[TensorType],
+    states: Sequence[int] = (),
 ) -> Graph:
-    """A graph of one node. Types become activations and inputs of the graph, tensors with data constants.
+    """A graph of one node. `states`: which of the inputs persist between runs. Of the others, types become
+    activations and inputs of the graph, tensors with data constants.
 
     Tensors are named x0, x1, ... in the order of the node's inputs (constants that have a name keep it);
     outputs y, or y0, y1, ... where `output` is a sequence.
@@ -37,13 +39,14 @@ def one_node_graph(
         named = replace(tensor, name=tensor.name or f"x{i}")
         tensors[named.name] = named
     names = tuple(tensors)
-    fed = tuple(name for name, tensor in tensors.items() if tensor.data is None)
+    kept = tuple(names[i] for i in states)
+    fed = tuple(name for name, tensor in tensors.items() if tensor.data is None and name not in kept)
     single = isinstance(output, TensorType)
     types = (output,) if isinstance(output, TensorType) else tuple(output)
     outputs = ("y",) if single else tuple(f"y{i}" for i in range(len(types)))
     tensors |= {name: Tensor(name, ttype) for name, ttype in zip(outputs, types, strict=True)}
     node = Node("node", op, names, outputs, dict(attrs), origin=f'onnx:{op} "node"')
-    return Graph("one_node", fed, outputs, (node,), tensors)
+    return Graph("one_node", fed, outputs, (node,), tensors, kept)
 
 
 def random_int8(rng: np.random.Generator, shape: Sequence[int]) -> Array:
@@ -53,3 +56,17 @@ def random_int8(rng: np.random.Generator, shape: Sequence[int]) -> Array:
     if flat.size >= 4:
         flat[rng.permutation(flat.size)[:2]] = (-128, 127)
     return x
+
+
+def as_float(graph: Graph, weights: DType = DType.FLOAT32) -> Graph:
+    """An integer graph of tests with float32 activations and constants in their place; matrices and kernels are
+    stored as `weights`, float32 or float16."""
+
+    def changed(tensor: Tensor) -> Tensor:
+        if tensor.type.dtype not in (DType.INT8, DType.INT32):
+            return tensor
+        dtype = weights if tensor.data is not None and len(tensor.shape) > 1 else DType.FLOAT32
+        data = None if tensor.data is None else (tensor.data * 0.013).astype(dtype.numpy)
+        return replace(tensor, type=TensorType(tensor.shape, dtype), data=data)
+
+    return replace(graph, tensors={name: changed(t) for name, t in graph.tensors.items()})

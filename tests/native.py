@@ -10,6 +10,7 @@ import numpy as np
 
 from mcugen.ir import Array
 from mcugen.manifest import load_manifest
+from mcugen.simulate import as_bytes
 
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined,alignment", "-fno-sanitize-recover=all")
 STRICT = [
@@ -92,7 +93,7 @@ def run_native(program: Path, folder: Path, inputs: Sequence[Array]) -> tuple[li
     """Outputs and every layer's output, int8 [N, bytes] each."""
     manifest = load_manifest(folder)
     count = len(inputs[0])
-    data = np.concatenate([a.reshape(count, -1) for a in inputs], axis=1).astype(np.int8)
+    data = np.concatenate([as_bytes(a) for a in inputs], axis=1)
     done = subprocess.run([str(program)], input=data.tobytes(), capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[:4000]
     sizes = [e["output"]["bytes"] for e in manifest["layers"]] + [p["bytes"] for p in manifest["outputs"]]

@@ -11,8 +11,9 @@ from mcugen.boards import Board, load_board
 from mcugen.errors import FitError
 from mcugen.fit import CODE_BYTES, STACK_BYTES, Needs, check_fit, needs, weight_bytes
 from mcugen.kernels.kernel import Tables
+from mcugen.library import Library
 from mcugen.pipeline import Settings, compile_model
-from mcugen.render import Library, render
+from mcugen.render import render
 
 
 def board(ram: list[tuple[int, int]], flash: int) -> Board:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcugen.boards import load_board
+from mcugen.ctext import array_text, comment_text, float_text, formula_text
 from mcugen.pipeline import lay_out
-from mcugen.render import array_text, comment_text, environment, float_text, formula_text, render
+from mcugen.render import environment, render
 
 
 @given(st.text(max_size=300), st.integers(20, 200))

@@ -182,7 +182,7 @@ def test_dequantize_equals_the_header(small: HostLibrary, tmp_path: Path) -> Non
 
 
 def test_halves_go_away_from_zero() -> None:
-    port = {"scale": 0.5, "zero_point": 3}
+    port = {"dtype": "int8", "scale": 0.5, "zero_point": 3}
     x = np.array([0.25, -0.25, 0.75, -0.75, 0.2499, -0.2499, 100.0, -100.0])
     assert quantize_port(x, port).tolist() == [4, 2, 5, 1, 3, 3, 127, -128]
 

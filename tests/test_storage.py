@@ -8,8 +8,8 @@ import pytest
 import zoo
 
 from mcugen.boards import load_board
+from mcugen.library import Library
 from mcugen.pipeline import Settings, compile_model
-from mcugen.render import Library
 
 
 @pytest.fixture(scope="module")

@@ -55,11 +55,11 @@ def require_emulator(board: str) -> None:
 
 
 def test_random_vectors_reach_both_ends() -> None:
-    (values,) = random_vectors([{"shape": [3, 2]}], 5)
+    (values,) = random_vectors([{"dtype": "int8", "shape": [3, 2]}], 5)
     assert values.shape == (7, 3, 2) and values.dtype == np.int8
     assert (values[-2] == -128).all() and (values[-1] == 127).all()
-    assert np.array_equal(values, random_vectors([{"shape": [3, 2]}], 5)[0])
-    assert not np.array_equal(values, random_vectors([{"shape": [3, 2]}], 5, seed=1)[0])
+    assert np.array_equal(values, random_vectors([{"dtype": "int8", "shape": [3, 2]}], 5)[0])
+    assert not np.array_equal(values, random_vectors([{"dtype": "int8", "shape": [3, 2]}], 5, seed=1)[0])
 
 
 def test_every_byte_of_every_layer(every: Path) -> None:

@@ -36,6 +36,7 @@ NOTES = {
     "DIV": "without divisors of 0, which the wheel refuses, and without quotients that it shifts by 32 bits or more,"
     " which C does not define: there ours is 0",
     "CONCATENATION": "of one scale: the wheel refuses others, which our import requantizes first",
+    "QUANTIZE": "of float32 numbers below 2^31 steps: beyond, the wheel's cast is not defined",
     "RSQRT": "of numbers that are not negative (with a zero point of 127 there is only 0): the wheel refuses others;"
     " and not where it shifts by 32 bits or more, which C does not define: there ours rounds to 0",
     "SPACE_TO_BATCH_ND": "without padding, or beside it: the wheel pads with an uninitialised number",
@@ -58,6 +59,9 @@ references by `tests/kernels`, in models of their own.
 Ratios of scales are those of an input's to an output's. Values are the tensors' integers; "also all -128" means: some
 tensor holds nothing else. Operators whose ratio is always 1 copy or choose bytes, or TFLM asks for one scale."""
 
+CHAINS_HEAD = """# Compared in models of several operators
+
+These mean nothing by themselves: run after run their models gave the same bytes."""
 OWN_HEAD = """# Not compared
 
 These have a definition of our own, the real function rounded to the nearest step:"""
@@ -93,15 +97,23 @@ def collect(jobs: int = 2) -> list[dict[str, Any]]:
     return [json.loads(line) for line in sorted(lines)]
 
 
-def page(records: Iterable[dict[str, Any]]) -> str:
+def page(records: Sequence[dict[str, Any]]) -> str:
     """docs/tested.md."""
     ours = [r for r in records if len(r["operators"]) == 1 and r["operators"][0] in TFLITE_IMPORTS]
     ours.sort(key=lambda r: str(r["operators"][0]))
     groups = {op: list(some) for op, some in groupby(ours, key=lambda r: str(r["operators"][0]))}
     total = f"{_count(len(groups), 'operator')}, {_models(ours)}, {_bytes(ours)}."
     lines = [HEAD, "", f"In all {total}", ""]
+    chains = {op: [r for r in records if op in r["operators"]] for op in sorted(TFLITE_IMPORTS)}
+    chains = {op: some for op, some in chains.items() if some and op not in groups}
     for op, some in groups.items():
         lines += [f"## {op}", "", *(f"* {line}" for line in summary(op, some)), ""]
+    lines += [CHAINS_HEAD, ""] if chains else []
+    for op, some in chains.items():
+        beside = sorted({other for r in some for other in r["operators"]} - {op})
+        tests = ", ".join(sorted({Path(r["test"]).name for r in some}))
+        about = f"{_models(some)}, {_bytes(some)} of outputs ({tests})", f"beside {', '.join(beside)}"
+        lines += [f"## {op}", "", *(f"* {line}" for line in about), ""]
     lines += [OWN_HEAD, "", *(f"* {op}: {why}" for op, why in sorted(OWN.items()))]
     return "\n".join(lines) + "\n"
 

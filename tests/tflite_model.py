@@ -37,3 +37,16 @@ def model(
     whole = schema.ModelT(version=3, operatorCodes=codes, subgraphs=[graph], buffers=buffers)
     edit(whole, schema)
     return tflm.pack(whole)
+
+
+def add_subgraph(made: Any, schema: Any, other: bytes) -> None:
+    """Append the subgraph of another file of `model`, with its operator codes and buffers; for `edit`."""
+    extra = schema.ModelT.InitFromPackedBuf(other, 0)
+    graph = extra.subgraphs[0]
+    for tensor in graph.tensors:
+        tensor.buffer = tensor.buffer + len(made.buffers) if tensor.buffer else 0
+    for op in graph.operators:
+        op.opcodeIndex += len(made.operatorCodes)
+    made.buffers += [tflm._aligned(b) if b.data is not None else b for b in extra.buffers]
+    made.operatorCodes += extra.operatorCodes
+    made.subgraphs.append(graph)

@@ -79,6 +79,10 @@ OPTIONS = {
     "DEPTH_TO_SPACE": "DepthToSpaceOptions",
     "MIRROR_PAD": "MirrorPadOptions",
     "L2_NORMALIZATION": "L2NormOptions",
+    "VAR_HANDLE": "VarHandleOptions",
+    "READ_VARIABLE": "ReadVariableOptions",
+    "ASSIGN_VARIABLE": "AssignVariableOptions",
+    "CALL_ONCE": "CallOnceOptions",
     "SVDF": "SVDFOptions",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
 }
@@ -105,6 +109,7 @@ class TensorSpec:
     zero_point: int | Sequence[int] = 0
     axis: int = 0
     data: Any = None  # array-like of this shape: the tensor is a constant
+    variable: bool = False  # the tensor belongs to the operator and keeps its values between runs
 
 
 def run_tflm(
@@ -133,13 +138,23 @@ def _run_somewhere(
 ) -> list[np.ndarray[Any, Any]]:
     _package()
     if not isolated:
-        return _run(model, list(data))
+        return _run(model, [data])[0]
     context = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
-            return pool.submit(_run_quietly, model, list(data)).result()
+            return pool.submit(_run_quietly, model, [data]).result()[0]
         except concurrent.futures.BrokenExecutor as error:
             raise TflmError("TFLM aborted") from error
+
+
+def run_sequence(
+    model: bytes, samples: Sequence[Sequence[np.ndarray[Any, Any]]]
+) -> list[list[np.ndarray[Any, Any]]]:
+    """Run a .tflite file's bytes on one sample after the other; its states persist. Outputs per sample."""
+    outputs = _run(model, samples)
+    for step, (data, given) in enumerate(zip(samples, outputs, strict=True)):
+        record(_package()[1], model, data, given, step)
+    return outputs
 
 
 def build(
@@ -163,7 +178,9 @@ def build(
     else:
         assert not options, f"{op} takes no options"
     fed = [
-        i for spec, i in zip(inputs, operator.inputs, strict=True) if spec is not None and spec.data is None
+        i
+        for spec, i in zip(inputs, operator.inputs, strict=True)
+        if spec is not None and spec.data is None and not spec.variable
     ]
     graph = schema.SubGraphT(tensors=tensors, inputs=fed, outputs=operator.outputs, operators=[operator])
     code = getattr(schema.BuiltinOperator, op)
@@ -190,31 +207,41 @@ def _package() -> tuple[Any, Any]:
     return runtime, schema
 
 
-def _run(model: bytes, data: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+def _run(model: bytes, samples: Sequence[Sequence[np.ndarray[Any, Any]]]) -> list[list[np.ndarray[Any, Any]]]:
     runtime, schema = _package()
     graph = schema.Model.GetRootAsModel(model, 0).Subgraphs(0)
-    assert graph.InputsLength() == len(data), f"the model has {graph.InputsLength()} inputs"
+    assert all(graph.InputsLength() == len(data) for data in samples), (
+        f"the model has {graph.InputsLength()} inputs"
+    )
     arena = 1 << 17  # bytes; and room for every tensor and its working copies
     for i in range(graph.TensorsLength()):
         arena += 8 * int(np.prod(graph.Tensors(i).ShapeAsNumpy(), dtype=np.int64))
+    results = []
     try:
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena)
-        for i, array in enumerate(data):
-            interpreter.set_input(np.ascontiguousarray(array), i)
-        interpreter.invoke()
-        return [np.array(interpreter.get_output(i)) for i in range(graph.OutputsLength())]
+        for data in samples:
+            for i, array in enumerate(data):
+                interpreter.set_input(np.ascontiguousarray(array), i)
+            interpreter.invoke()
+            results.append([np.array(interpreter.get_output(i)) for i in range(graph.OutputsLength())])
     except (RuntimeError, ValueError) as error:
         raise TflmError(str(error)) from error
+    return results
 
 
-def _run_quietly(model: bytes, data: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+def _run_quietly(
+    model: bytes, samples: Sequence[Sequence[np.ndarray[Any, Any]]]
+) -> list[list[np.ndarray[Any, Any]]]:
     faulthandler.disable()  # pytest's would print a traceback of an abort that is expected
-    return _run(model, data)
+    return _run(model, samples)
 
 
 def _tensor(schema: Any, spec: TensorSpec, name: str, buffers: list[Any]) -> Any:
     tensor = schema.TensorT(
-        shape=list(spec.shape), name=name, type=getattr(schema.TensorType, spec.dtype.upper())
+        shape=list(spec.shape),
+        name=name,
+        type=getattr(schema.TensorType, spec.dtype.upper()),
+        isVariable=spec.variable,
     )
     if spec.scale is not None:
         scales = np.atleast_1d(np.asarray(spec.scale, np.float32))

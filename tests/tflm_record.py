@@ -36,10 +36,15 @@ def recording(wanted: bool) -> Iterator[None]:
 
 
 def record(
-    schema: Any, model: bytes, data: Sequence[np.ndarray[Any, Any]], outputs: Sequence[np.ndarray[Any, Any]]
+    schema: Any,
+    model: bytes,
+    data: Sequence[np.ndarray[Any, Any]],
+    outputs: Sequence[np.ndarray[Any, Any]],
+    step: int = 0,
 ) -> None:
     """Append one run: {test, model and run (digests of the model, and of it and its inputs), operators, options,
-    inputs, outputs, bytes}; options and tensors are the first operator's."""
+    inputs, outputs, bytes}; options and tensors are the first operator's.
+    `step`: the number of the run, where states persist."""
     folder = os.environ.get(FOLDER)
     if not folder or not _wanted:
         return
@@ -72,7 +77,7 @@ def record(
     line = {
         "test": os.environ.get("PYTEST_CURRENT_TEST", "").split("::")[0],
         "model": _digest([model]),
-        "run": _digest([model, *(np.ascontiguousarray(a).tobytes() for a in data)]),
+        "run": _digest([model, str(step).encode(), *(np.ascontiguousarray(a).tobytes() for a in data)]),
         "operators": [
             _name(schema.BuiltinOperator, max(c.builtinCode, c.deprecatedBuiltinCode)) for c in codes
         ],
@@ -100,6 +105,8 @@ def _name(enum: Any, value: int) -> str:
 
 
 def _list(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     return np.asarray(value).tolist() if value is not None else []
 
 

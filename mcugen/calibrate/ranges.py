@@ -80,7 +80,7 @@ def calibrate(
 
     def chunks(title: str) -> Chunks:
         count = len(next(iter(samples.values())))
-        return progress(Samples(run_samples(graph, samples), count), title)
+        return progress(Samples(run_samples(graph, samples, exact=False), count), title)
 
     with np.errstate(all="ignore"):
         ranges = _minmax(chunks("calibrating"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from mcugen.access import Access
 from mcugen.boards import Board
-from mcugen.ir import Graph, Node
+from mcugen.ir import DType, Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.kernels.mean_portable import reduction_access, reduction_fields
 
@@ -14,6 +14,7 @@ from mcugen.kernels.mean_portable import reduction_access, reduction_fields
 class ArgMaxPortable(Kernel):
     name = "arg_max_portable"
     ops = ("arg_max", "arg_min")
+    types = ((DType.INT8, DType.INT32),)
     headers = ("mcugen_wide.h",)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:

@@ -1,4 +1,4 @@
-"""concat, slice, transpose, pad and mirror_pad in plain C for every core: strided copies of up to 6 axes."""
+"""concat, slice, transpose, pad, mirror_pad and variables in plain C for every core: strided copies of up to 6 axes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mcugen.access import Access, Ints
 from mcugen.boards import Board
-from mcugen.ir import Graph, Node
+from mcugen.ir import DType, Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.ops.pad import fill_value
 
@@ -19,7 +19,8 @@ AXES = 6  # as in the template
 
 @dataclass(frozen=True)
 class Copy:
-    """Elements x[x_begin + sum i*x_stride] -> y[y_begin + sum i*y_stride], the last index fastest."""
+    """Bytes (or elements, on the way) x[x_begin + sum i*x_stride] -> y[y_begin + sum i*y_stride], the last index
+    fastest."""
 
     input: str
     size: tuple[int, ...]
@@ -57,7 +58,28 @@ def _merged(copy: Copy) -> Copy:
 
 
 def copies(node: Node, graph: Graph) -> Iterator[Copy]:
-    """In the order in which they run: one copy per input, or the input's first and then some of the output itself."""
+    """In the order in which they run: one copy per input, or the input's first and then some of the output itself.
+    In bytes: wider elements are one more axis."""
+    size = graph.type(node.outputs[0]).dtype.size
+    for copy in _copies(node, graph):
+        yield copy if size == 1 else _bytewise(copy, size)
+
+
+def _bytewise(copy: Copy, size: int) -> Copy:
+    x_stride, y_stride = (tuple(s * size for s in stride) for stride in (copy.x_stride, copy.y_stride))
+    wide = Copy(
+        copy.input,
+        (*copy.size, size),
+        (*x_stride, 1),
+        (*y_stride, 1),
+        copy.x_begin * size,
+        copy.y_begin * size,
+    )
+    return _merged(wide)
+
+
+def _copies(node: Node, graph: Graph) -> Iterator[Copy]:
+    """The copies in elements."""
     x, y = graph.type(node.inputs[0]).shape, graph.type(node.outputs[0]).shape
     x_stride, y_stride = _strides(x), _strides(y)
     if node.op == "concat":
@@ -66,6 +88,8 @@ def copies(node: Node, graph: Graph) -> Iterator[Copy]:
             shape = graph.type(name).shape
             yield _merged(Copy(name, shape, _strides(shape), y_stride, y_begin=begin))
             begin += shape[node.attrs["axis"]] * y_stride[node.attrs["axis"]]
+    elif node.op in ("read_variable", "assign_variable"):
+        yield _merged(Copy(node.inputs[0], x, x_stride, y_stride))
     elif node.op == "transpose":
         yield _merged(Copy(node.inputs[0], y, tuple(x_stride[p] for p in node.attrs["perm"]), y_stride))
     elif node.op == "slice":
@@ -105,9 +129,16 @@ def _mirrored(node: Node, x: Sequence[int], stride: tuple[int, ...]) -> Iterator
         start[axis] = 0
 
 
+def _fill(node: Node, graph: Graph) -> tuple[int, ...]:
+    """Four bytes int8 of the elements that a pad fills with."""
+    dtype = graph.type(node.outputs[0]).dtype.numpy
+    return tuple(int(b) for b in np.full(4 // dtype.itemsize, fill_value(node, graph), dtype).view(np.int8))
+
+
 class CopyPortable(Kernel):
     name = "copy_portable"
-    ops = ("concat", "slice", "transpose", "pad", "mirror_pad")
+    types = tuple((dtype, dtype) for dtype in DType)
+    ops = ("concat", "slice", "transpose", "pad", "mirror_pad", "read_variable", "assign_variable")
     limits = ("at most 6 axes after merging them",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
@@ -116,7 +147,7 @@ class CopyPortable(Kernel):
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         runs = sum(int(np.prod(copy.size[:-1])) for copy in copies(node, graph))
-        return 7.0 * graph.type(node.outputs[0]).elements + 30.0 * runs
+        return 7.0 * graph.type(node.outputs[0]).bytes + 30.0 * runs
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         """Element by element over all copies; copies of others than this input are steps that read nothing of it."""
@@ -134,6 +165,8 @@ class CopyPortable(Kernel):
             begin[start : start + read.size] = read
             end[start : start + read.size] = read + 1
             accesses.append(Access(begin, end, write, write + 1, atomic=True))
+        if node.op == "assign_variable":
+            accesses.append(None)  # the state, which is written
         return tuple(accesses)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
@@ -147,8 +180,8 @@ class CopyPortable(Kernel):
                 "y_stride": (0,) * missing + copy.y_stride,
                 "x_begin": copy.x_begin,
                 "y_begin": copy.y_begin,
-                "fill_size": graph.type(node.outputs[0]).elements if pad else 0,
-                "fill": fill_value(node, graph) if pad else 0,
+                "fill_size": graph.type(node.outputs[0]).bytes if pad else 0,
+                "fill": _fill(node, graph) if pad else (0, 0, 0, 0),
             }
             result.append(Call(fields, (copy.input,), node.outputs[0]))
         return result

@@ -20,9 +20,18 @@ import numpy as np
 
 from mcugen.access import Access, Direction
 from mcugen.boards import Board
-from mcugen.ir import Array, Graph, Node
+from mcugen.ir import Array, DType, Graph, Node
 
-C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "uint32": "uint32_t"}
+C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "int64": "int64_t",
+    "float32": "float",
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,9 @@ class TableRef:
     name: str
 
 
-Value = int | TableRef | tuple["Value", ...]  # a tuple initialises an array or a struct
+Value = (
+    int | float | TableRef | tuple["Value", ...]
+)  # a tuple initialises an array or a struct; floats are float32
 
 
 @dataclass
@@ -43,8 +54,10 @@ class Tables:
     _known: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
     def add(self, name: str, array: Array) -> TableRef:
-        """Store a one-dimensional view of `array` (dtype one of C_TYPES) under `name`, or find its equal."""
+        """Store a one-dimensional view of `array` (dtype one of C_TYPES, or float16, whose bits are stored) under
+        `name`, or find its equal."""
         flat = np.ascontiguousarray(array).reshape(-1)
+        flat = flat.view(np.uint16) if flat.dtype == np.float16 else flat
         assert flat.dtype.name in C_TYPES, flat.dtype
         key = (flat.dtype.name, flat.tobytes())
         if key not in self._known:
@@ -71,7 +84,12 @@ class Kernel:
 
     name: ClassVar[str]
     ops: ClassVar[tuple[str, ...]]
+    types: ClassVar[tuple[tuple[DType, DType], ...]] = ((DType.INT8, DType.INT8),)  # see element_types
     headers: ClassVar[tuple[str, ...]] = ()  # of runtime_c, beside mcugen_fixed.h
+    template: ClassVar[str] = (
+        ""  # of several kernels that differ by `context` alone; by default the kernel's name
+    )
+    context: ClassVar[Mapping[str, str]] = {}  # what the template is printed with, beside `kernel`, the name
     row_block: ClassVar[int] = 1  # output rows are computed in multiples of this
     limits: ClassVar[tuple[str, ...]] = ()  # what `reject` asks for, as docs/operators.md says it
 
@@ -105,6 +123,12 @@ class Kernel:
         return ()
 
 
+def element_types(node: Node, graph: Graph) -> tuple[DType, DType]:
+    """Element types of a node's first activation (or first input) and of its first output: what kernels differ by."""
+    activations = [i for i in node.inputs if not graph.is_constant(i)] or list(node.inputs)
+    return graph.type(activations[0]).dtype, graph.type(node.outputs[0]).dtype
+
+
 def row_access(in_rows: int, in_row: int, out_rows: int, out_row: int, lo: Array, hi: Array) -> Access:
     """Access of a kernel that computes output row r from input rows lo[r] <= i < hi[r], in any order inside a row.
 
@@ -124,10 +148,13 @@ def window_row_access(node: Node, graph: Graph, kernel_rows: int) -> Access:
     _, ho, wo, co = y.shape
     lo = np.arange(ho, dtype=np.int64) * node.attrs["strides"][0] - node.attrs["pads"][0]
     dilation = node.attrs.get("dilations", (1, 1))[0]
-    return row_access(h, w * c, ho, wo * co, lo, lo + (kernel_rows - 1) * dilation + 1)
+    return row_access(
+        h, w * c * x.dtype.size, ho, wo * co * y.dtype.size, lo, lo + (kernel_rows - 1) * dilation + 1
+    )
 
 
-def elementwise_access(elements: int) -> Access:
-    """Access of a kernel that reads element i and then writes element i, ascending: works in place."""
+def elementwise_access(elements: int, read: int = 1, written: int = 1) -> Access:
+    """Access of a kernel that reads element i and then writes element i, ascending; `read` and `written` are bytes
+    per element. Works in place where they are equal."""
     i = np.arange(elements, dtype=np.int64)
-    return Access(i, i + 1, i, i + 1, atomic=True)
+    return Access(i * read, (i + 1) * read, i * written, (i + 1) * written, atomic=True)

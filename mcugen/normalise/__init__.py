@@ -13,6 +13,7 @@ from mcugen.normalise.fuse_pad import fuse_pad
 from mcugen.normalise.layout import settle_layout
 from mcugen.normalise.merge_reshapes import merge_reshapes
 from mcugen.normalise.name_tensors import name_tensors
+from mcugen.normalise.read_states import read_states
 from mcugen.normalise.scale_channels import scale_channels
 from mcugen.normalise.unary_chains import fuse_unary
 from mcugen.rewrite import live
@@ -33,7 +34,7 @@ PASSES = (
 )
 
 
-TIDY = (merge_reshapes, fuse_pad, merge_reshapes, name_tensors)  # exact on integers, too
+TIDY = (merge_reshapes, fuse_pad, merge_reshapes, read_states, name_tensors)  # exact on integers, too
 
 
 def tidy(graph: Graph) -> Graph:

@@ -46,7 +46,6 @@ def import_tflite_arg(ctx: TfliteImporter, n: TfliteNode, op: str) -> Sequence[s
 
 class ArgMax(Op):
     name = "arg_max"
-    gives = ("int32",)
     restrictions = (
         "an index can only be an output of the model",
         "TFLite: indices are int32 or int64, which become int32",

@@ -7,20 +7,29 @@ Integer form: semantics.md, CONV_2D. 1-D convolutions are imported with W = 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.fixed import activation_range, quantize_multiplier, saturating_mbqm
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
-from mcugen.ops.op import Op, clamp_array, clamp_of, quantize_weights, window_extent
+from mcugen.ops.op import (
+    Op,
+    clamp_array,
+    clamp_exact,
+    clamp_of,
+    dot_exact,
+    quantize_weights,
+    window_extent,
+)
 from mcugen.ops.space_to_batch import holds_phases
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
+Dot = Callable[[Array, Array], Array]  # x [..., K], w [N, K] -> [..., N]
 RATIO_LIMIT = 2.0**29  # of s_in * s_w / s_out: from 2^9 on, one more in the accumulator fills the whole range
 
 
@@ -187,7 +196,6 @@ def quantize_weighted(
 
 class Conv2D(Op):
     name = "conv2d"
-    takes = ("int8", "int8 weights", "int32 bias")
     restrictions = (
         "1-D and 2-D",
         "constant weights and bias",
@@ -205,7 +213,9 @@ class Conv2D(Op):
             raise ValueError(f"{c} channels do not fit weights {list(inputs[1].shape)} in {groups} groups")
         return (TensorType((*window_shape(node, x, (kh, kw)), o)),)
 
-    def _accumulate(self, node: Node, x: Array, w: Array, out: tuple[int, int]) -> Array:
+    def _accumulate(
+        self, node: Node, x: Array, w: Array, out: tuple[int, int], dot: Dot = lambda x, w: x @ w.T
+    ) -> Array:
         """Sums of products [N, Ho, Wo, O] in the arrays' dtype; x with padding 0."""
         x = x.transpose(0, 2, 3, 1) if channels_first(node) else x
         o, kh, kw, ci = w.shape
@@ -213,8 +223,10 @@ class Conv2D(Op):
         patches = window_patches(x, node, (kh, kw), out, 0)
         per_group = o // groups
         sums = [
-            patches[..., g * ci : (g + 1) * ci].reshape(*patches.shape[:3], kh * kw * ci)
-            @ w[g * per_group : (g + 1) * per_group].reshape(per_group, -1).T
+            dot(
+                patches[..., g * ci : (g + 1) * ci].reshape(*patches.shape[:3], kh * kw * ci),
+                w[g * per_group : (g + 1) * per_group].reshape(per_group, -1),
+            )
             for g in range(groups)
         ]
         return np.concatenate(sums, axis=-1) if groups > 1 else sums[0]
@@ -223,6 +235,12 @@ class Conv2D(Op):
         x, w, b = xs
         _, ho, wo, _ = graph.type(node.outputs[0]).shape
         return (clamp_array(self._accumulate(node, x, w, (ho, wo)) + b, clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum of the products in the order of the weights (kh, kw, C), plus the bias, clamped."""
+        x, w, b = xs
+        _, ho, wo, _ = graph.type(node.outputs[0]).shape
+        return (clamp_exact(self._accumulate(node, x, w, (ho, wo), dot_exact) + b, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x, w, b = xs

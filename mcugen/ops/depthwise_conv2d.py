@@ -17,7 +17,6 @@ from mcugen.ops.op import Op, clamp_array, clamp_of
 
 class DepthwiseConv2D(Op):
     name = "depthwise_conv2d"
-    takes = ("int8", "int8 weights", "int32 bias")
     restrictions = ("as conv2d, whose imports make it",)
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

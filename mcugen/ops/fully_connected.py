@@ -17,7 +17,7 @@ from mcugen.ops.add import emit_binary
 from mcugen.ops.batch_matmul import emit_batch_matmul, emit_tflite_batch_matmul, swapped
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
 from mcugen.ops.functions import X
-from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of, dot_exact
 from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
@@ -152,7 +152,6 @@ def import_fully_connected(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class FullyConnected(Op):
     name = "fully_connected"
-    takes = ("int8", "int8 weights", "int32 bias")
     restrictions = (
         "Gemm: beta is 1 where C is computed",
         "TFLite: weights in the format DEFAULT",
@@ -173,6 +172,11 @@ class FullyConnected(Op):
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x, w, b = xs
         return (clamp_array(x @ w.T + b, clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum of the products in the order of k, plus the bias, clamped."""
+        x, w, b = xs
+        return (clamp_exact(dot_exact(x, w) + b, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x, w, b = xs

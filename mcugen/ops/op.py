@@ -48,8 +48,16 @@ class Op:
         """float32 outputs from float32 inputs (constants included, in the order of node.inputs)."""
         raise NotImplementedError(self.name)
 
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """Normative float32 outputs, the bits that the C gives: every operation rounded once, sums in the order that
+        the operator's docstring says. Constants may be float16, or int8 of a dynamic-range operator.
+
+        Default: the float reference, right for operators that only move elements.
+        """
+        return self.float_reference(node, graph, xs)
+
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        """Normative integer outputs (dtype of the output's type) from integer inputs."""
+        """Normative integer outputs (dtype of the output's type) from integer inputs (float ones of QUANTIZE)."""
         raise NotImplementedError(self.name)
 
     def batchable(self, node: Node, graph: Graph) -> bool:
@@ -142,6 +150,22 @@ def clamp_of(node: Node) -> Clamp:
 def clamp_array(x: Array, clamp: Clamp) -> Array:
     """float32 values inside the bounds of a fused activation."""
     return x if clamp == NO_CLAMP else np.clip(x, np.float32(clamp[0]), np.float32(clamp[1]))
+
+
+def clamp_exact(x: Array, clamp: Clamp) -> Array:
+    """float32 values inside the bounds, as the C compares: `x < lo ? lo : x > hi ? hi : x`."""
+    lo, hi = np.float32(clamp[0]), np.float32(clamp[1])
+    return np.where(x < lo, lo, np.where(x > hi, hi, x))
+
+
+def dot_exact(x: Array, w: Array) -> Array:
+    """float32 sums over the last axis of x [..., K] * w [N, K] -> [..., N], one product after the other."""
+    acc = np.zeros((*x.shape[:-1], w.shape[0]), np.float32)
+    columns = np.ascontiguousarray(w.T.astype(np.float32))
+    with np.errstate(all="ignore"):
+        for k in range(w.shape[1]):
+            acc += x[..., k : k + 1] * columns[k]
+    return acc
 
 
 def window_extent(size: int, kernel: int, stride: int, dilation: int, before: int, after: int) -> int:

@@ -119,8 +119,9 @@ class Pad(Op):
         return (np.pad(xs[0], node.attrs["pads"], constant_values=fill_value(node, graph)),)
 
 
-def fill_value(node: Node, graph: Graph) -> int:
-    """The int8 value of the padding: the real one under the output's quantization, saturated."""
+def fill_value(node: Node, graph: Graph) -> float:
+    """The element of the padding: the real value, or the integer under the output's quantization, saturated."""
     quant = graph.type(node.outputs[0]).quant
-    assert quant is not None
+    if quant is None:
+        return float(node.attrs["value"])
     return int(quantize_array(np.array(node.attrs["value"]), quant))

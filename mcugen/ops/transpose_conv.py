@@ -115,7 +115,6 @@ def import_tflite_transpose_conv(ctx: TfliteImporter, n: TfliteNode) -> Sequence
 
 class TransposeConv(Op):
     name = "transpose_conv"
-    takes = ("int8", "int8 weights", "int32 bias")
     restrictions = (
         "1-D and 2-D, without dilations",
         "constant weights and bias",

@@ -158,11 +158,12 @@ def _node_range(node: Node, graph: Graph, ranges: dict[str, Range]) -> Range:
 
 
 def proven_ranges(graph: Graph) -> dict[str, Range]:
-    """The interval of every channel of every activation of an integer graph (activations int8, but for indices)."""
+    """The interval of every channel of every activation and state of an integer graph (activations int8, but for
+    indices)."""
     ranges: dict[str, Range] = {}
-    for name in graph.inputs:
-        count = channel_count(graph.type(name).shape)
-        ranges[name] = np.full(count, -128), np.full(count, 127)
+    for name in (*graph.inputs, *graph.states):
+        count, limits = channel_count(graph.type(name).shape), np.iinfo(graph.type(name).dtype.numpy)
+        ranges[name] = np.full(count, limits.min, np.int64), np.full(count, limits.max, np.int64)
     for node in graph.nodes:
         ranges[node.outputs[0]] = _node_range(node, graph, ranges)
     return ranges

@@ -5,7 +5,7 @@ A channel goes if no reader needs it. A convolution or dense layer does not need
 weights are zero in all outputs that stay, nor one that always holds one value: its contribution moves into
 the bias, if it is the same at every position (always for the zero point; for another value, where no weight
 lies on padding). Pooling, tables, depthwise convolutions and operators that only move elements keep or lose
-channels of input and output together. Every other operator, and the model's inputs and outputs, keep all.
+channels of input and output together. Every other operator, and the model's inputs, outputs and states, keep all.
 
 One pass suffices: which values a channel can hold (channel_ranges) does not depend on what is dropped.
 """
@@ -124,7 +124,7 @@ def _needed_channels(graph: Graph, ranges: Mapping[str, Range]) -> Masks:
     """The least set of channels that holds all that the outputs need, and one of every tensor."""
     needed: Masks = {name: np.zeros(low.size, bool) for name, (low, _) in ranges.items()}
     steps: list[tuple[Node, Array | None, list[_Link]]] = []  # backwards
-    for name in (*graph.inputs, *graph.outputs):
+    for name in (*graph.inputs, *graph.states, *graph.outputs):
         needed[name][:] = True
     for node in reversed(graph.nodes):
         x = node.inputs[0]

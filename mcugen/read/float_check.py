@@ -31,7 +31,7 @@ def check_import(imported: ImportedModel, graph: Graph) -> None:
         name: rng.standard_normal((SAMPLES, *shape)).astype(np.float32) for name, shape in shapes.items()
     }
     with np.errstate(all="ignore"):
-        chunks = list(run_samples(graph, feeds))
+        chunks = list(run_samples(graph, feeds, exact=False))
     indices = index_tensors(graph)
     searched = {indices[n].inputs[0] for n in graph.outputs if n in indices}
     ours = {n: np.concatenate([c[n] for c in chunks]) for n in {*graph.outputs, *searched}}

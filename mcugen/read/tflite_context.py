@@ -59,6 +59,10 @@ class TfliteImporter:
     variables: frozenset[str] = frozenset()  # tensors that keep their values between runs
     signatures: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # shapes with -1 where unknown
     finite: dict[str, bool] = field(default_factory=dict)  # whether a constant has neither NaN nor infinity
+    handles: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # of variables: container and name by tensor
+    states: dict[object, str] = field(default_factory=dict)  # tensors that keep values, by handle or own name
     folded: int = 0  # elements of all folded constants
 
     # --- what a room asks ---
@@ -160,6 +164,28 @@ class TfliteImporter:
             if ttype.quant is None or ttype.quant.axis is not None:
                 self.invalid(n, f"{name!r} needs one scale and zero point")
 
+    def handled_state(self, n: TfliteNode, handle: str, ttype: TensorType) -> str:
+        """The state behind a handle, whose type is that of all values that it gives and takes."""
+        if handle not in self.handles:
+            self.invalid(n, f"{handle!r} is no variable's handle")
+        key = self.handles[handle]
+        if key not in self.states:
+            name = self.fresh("/".join(filter(None, key)) or "variable")
+            self.tensors[name] = Tensor(name, ttype, source=name)
+            self.states[key] = name
+        name = self.states[key]
+        if self.tensors[name].type != ttype:
+            self.invalid(n, f"variable {key[-1]!r} has values of several shapes, scales or zero points")
+        return name
+
+    def own_state(self, n: TfliteNode, index: int, what: str) -> str:
+        """The input `index`, a tensor that keeps its values between runs and belongs to this operator."""
+        name = n.inputs[index] if n.has_input(index) else ""
+        if name not in self.variables or name in self.states:
+            self.invalid(n, f"input {index} ({what}) is no variable tensor of its own")
+        self.states[name] = name
+        return name
+
     # --- what a room makes ---
 
     def fresh(self, name: str) -> str:
@@ -198,8 +224,9 @@ class TfliteImporter:
         ttype: TensorType,
     ) -> str:
         """A node that writes an intermediate tensor of the given type."""
-        name = self.fresh(f"{n.outputs[0]}/{op}")
-        self.tensors[name] = Tensor(name, ttype, source=n.outputs[0])
+        source = n.outputs[0] if n.outputs else ""
+        name = self.fresh(f"{source or n.inputs[0]}/{op}")
+        self.tensors[name] = Tensor(name, ttype, source=source)
         return self._node(n, op, inputs, attrs, (name,))
 
     def _node(

@@ -91,6 +91,20 @@ def _interface(file: TfliteFile, key: str | None) -> tuple[TfliteSubgraph, list[
     return graph, [names[i] for _, i in chosen.inputs], [names[i] for _, i in chosen.outputs]
 
 
+def _only_zeros(graph: TfliteSubgraph) -> bool:
+    """Whether a subgraph does nothing but assign the number 0 to variables."""
+    for op in graph.operators:
+        if op.code == "VAR_HANDLE":
+            continue
+        if op.code != "ASSIGN_VARIABLE" or len(op.inputs) != 2 or op.inputs[1] < 0:
+            return False
+        value = graph.tensors[op.inputs[1]]
+        zero = value.zero_point[0] if len(value.zero_point) == 1 else 0
+        if value.data is None or (value.data != zero).any():
+            return False
+    return True
+
+
 class _Reader:
     """Types and live operators of one subgraph; collects what is not supported."""
 
@@ -123,6 +137,7 @@ class _Reader:
         self.all_inputs = {named[i] for i in graph.inputs}
 
     def entry(self) -> Entry:
+        self._drop_initialisation()
         self._drop_dead()
         self._check_inputs()
         self._fold_border()
@@ -152,6 +167,17 @@ class _Reader:
             quantized,
             tuple(self.notes),
         )
+
+    def _drop_initialisation(self) -> None:
+        """Drop CALL_ONCE where it fills variables with zeros, which a reset does."""
+        calls = [op for op in self.operators if op.code == "CALL_ONCE"]
+        for op in calls:
+            index = op.options.get("init_subgraph_index", -1)
+            known = 0 <= index < len(self.file.subgraphs)
+            if not known or not _only_zeros(self.file.subgraphs[index]):
+                why = "gives variables initial values other than zero"
+                self.unsupported.append(Fault(op.origin, why, "begin with variables of zeros"))
+        self.operators = [op for op in self.operators if op not in calls]
 
     def _check_size(self, constants: Iterable[Tensor]) -> None:
         """Tensors may share their bytes in the file, but not so often that our copies fill the memory."""

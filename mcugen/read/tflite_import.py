@@ -161,7 +161,8 @@ def import_entry(entry: Entry, file: TfliteFile) -> ImportedTflite:
         )
     outputs = _name_outputs(ctx, entry.outputs)
     name = re.sub(r"\W", "_", file.path.stem)
-    graph = live(Graph(name, entry.inputs, outputs, tuple(ctx.nodes), ctx.tensors))
+    states = tuple(ctx.states.values())
+    graph = live(Graph(name, entry.inputs, outputs, tuple(ctx.nodes), ctx.tensors, states))
     notes = [*file.notes, *entry.notes]
     if not entry.quantized and any(t.endswith("/float32") for t in graph.tensors):
         notes.append("weights stored in fewer bits are read as float32; the model is quantized anew")

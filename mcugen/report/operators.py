@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from mcugen.boards import board_names, load_board
+from mcugen.ir import DType
 from mcugen.kernels import KERNELS
 from mcugen.kernels.kernel import Kernel
 from mcugen.ops import OPS
@@ -17,10 +18,10 @@ HEAD = """# Operators
 
 Made from the code by `make docs`; do not edit.
 
-Shapes are static. Types are those of the integer form, which float operators are quantized to: int8 with one scale and
-zero point per tensor, weights and biases with one per tensor or per output channel. Activations that a .tflite file
-fuses are RELU, RELU6 and RELU_N1_TO_1. Restrictions are what an import asks for; it refuses anything else with a
-sentence. Behind a kernel stand its cores, and what it asks for."""
+Shapes are static. Restrictions are what an import asks for; it refuses anything else with a sentence. Behind a kernel
+stand the types of elements that it reads and writes, its cores, and what it asks for. int8 activations have one scale
+and zero point, int8 weights (with an int32 bias) one scale or one per output channel. Activations that a .tflite file
+fuses are RELU, RELU6 and RELU_N1_TO_1."""
 
 
 def operator_table() -> dict[str, Any]:
@@ -56,8 +57,6 @@ def operators_page() -> str:
             f"* ONNX: {', '.join(row['onnx']) or '-'}",
             f"* TFLite: {', '.join(sorted(op.tflite)) or '-'}",
         ]
-        if row["kernels"] or row["note"]:
-            lines.append(f"* types: {', '.join(op.takes)} -> {', '.join(op.gives)}")
         if op.restrictions:
             lines += ["* restrictions:", *(f"  * {restriction}" for restriction in op.restrictions)]
         if row["kernels"]:
@@ -71,7 +70,14 @@ def operators_page() -> str:
 
 def _kernel_line(kernel: Kernel) -> str:
     limits = f"; {', '.join(kernel.limits)}" if kernel.limits else ""
-    return f"* kernel `{kernel.name}`: {cores(kernel)}{limits}"
+    return f"* kernel `{kernel.name}`: {types(kernel)}; {cores(kernel)}{limits}"
+
+
+def types(kernel: Kernel) -> str:
+    """The element types that a kernel reads and writes."""
+    if set(kernel.types) == {(dtype, dtype) for dtype in DType}:
+        return "every type"
+    return ", ".join(f"{x} -> {y}" for x, y in kernel.types)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import numpy as np
 from native import SANITIZERS, compile_native, run_native
 
 from mcugen.boards import load_board
-from mcugen.execute import run
-from mcugen.ir import Array, Graph, Node, Tensor
+from mcugen.execute import rest, run
+from mcugen.ir import Array, DType, Graph, Node, Tensor
 from mcugen.pipeline import Compiled, lay_out, write
 
 BUILDS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -26,12 +26,14 @@ def merge(graphs: Sequence[Graph]) -> Graph:
     """One graph of several independent ones, so that one compilation tests them all."""
     inputs: list[str] = []
     outputs: list[str] = []
+    states: list[str] = []
     nodes: list[Node] = []
     tensors: dict[str, Tensor] = {}
     for i, graph in enumerate(graphs):
         names = {name: f"g{i}/{name}" for name in graph.tensors}
         inputs += [names[n] for n in graph.inputs]
         outputs += [names[n] for n in graph.outputs]
+        states += [names[n] for n in graph.states]
         nodes += [
             replace(
                 n,
@@ -42,16 +44,22 @@ def merge(graphs: Sequence[Graph]) -> Graph:
             for n in graph.nodes
         ]
         tensors |= {names[n]: replace(t, name=names[n], source=names[n]) for n, t in graph.tensors.items()}
-    return Graph("merged", tuple(inputs), tuple(outputs), tuple(nodes), tensors)
+    return Graph("merged", tuple(inputs), tuple(outputs), tuple(nodes), tensors, tuple(states))
 
 
 def samples_for(graph: Graph, count: int, seed: int) -> list[Array]:
-    """Random int8 samples [count, *shape], the last two all-min and all-max."""
+    """Random samples [count, *shape], the last two all-min and all-max; real numbers are of both signs, all sizes."""
     rng = np.random.default_rng(seed)
     arrays = []
     for name in graph.inputs:
-        values = rng.integers(-128, 128, (count, *graph.type(name).shape)).astype(np.int8)
-        values[-2], values[-1] = -128, 127
+        dtype, shape = graph.type(name).dtype, (count, *graph.type(name).shape)
+        if dtype is DType.FLOAT32:
+            sizes = 2.0 ** rng.integers(-20, 4, shape)
+            arrays.append((rng.standard_normal(shape) * sizes).astype(np.float32))
+            continue
+        limits = np.iinfo(dtype.numpy)
+        values = rng.integers(limits.min, limits.max + 1, shape).astype(dtype.numpy)
+        values[-2], values[-1] = limits.min, limits.max
         arrays.append(values)
     return arrays
 
@@ -64,7 +72,8 @@ def check_kernel(
     builds: Sequence[tuple[str, tuple[str, ...]]] = BUILDS,
     kernel: str | None = None,
 ) -> None:
-    """Assert that the generated C of one or several integer graphs equals the reference in every layer.
+    """Assert that the generated C of one or several integer graphs equals the reference in every layer, sample by
+    sample: states persist.
 
     `inputs`: arrays [N, *shape of the type] per graph input, or a number of random samples. `kernel`: assert that
     this kernel was chosen for some layer.
@@ -73,8 +82,10 @@ def check_kernel(
     arrays = samples_for(graph, inputs, seed) if isinstance(inputs, int) else list(inputs)
     library = lay_out(graph, load_board(board), "t", "test", "0" * 64, "test")
     assert kernel is None or kernel in {layer.kernel.name for layer in library.layers}
+    memory = rest(graph)
     expected = [
-        run(graph, dict(zip(graph.inputs, sample, strict=True))) for sample in zip(*arrays, strict=True)
+        run(graph, dict(zip(graph.inputs, sample, strict=True)), memory)
+        for sample in zip(*arrays, strict=True)
     ]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

@@ -21,6 +21,34 @@ def functions(rng: Rng) -> Iterator[Case]:
             yield {}, [x], [rescaled(rng, x, shape, ratio)]
 
 
+CONVERTED = (("int8", "uint8"), ("uint8", "int8"), ("int8", "int16"), ("int16", "int8"), ("int16", "int16"))
+LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (0, 0)}  # zero points
+
+
+def conversions(rng: Rng) -> Iterator[Case]:
+    """QUANTIZE of int8, between integer types, and of float32."""
+    yield from functions(rng)
+    for shape in SHAPES:
+        for before, after in CONVERTED:
+            step = scale(rng)
+            for ratio in RATIOS:
+                x = TensorSpec(shape, before, step, int(rng.choice(LIMITS[before])))
+                yield {}, [x], [TensorSpec(shape, after, step / ratio, int(rng.choice(LIMITS[after])))]
+        for after in ("int8", "int16"):  # the wheel has no float32 to uint8
+            x, y = (
+                TensorSpec(shape, "float32"),
+                TensorSpec(shape, after, scale(rng), int(rng.choice(LIMITS[after]))),
+            )
+            yield {}, [x], [y]
+
+
+def dequantizations(rng: Rng) -> Iterator[Case]:
+    for shape in SHAPES:
+        for before, zeros in LIMITS.items():
+            x = TensorSpec(shape, before, scale(rng), int(rng.choice(zeros)))
+            yield {}, [x], [TensorSpec(shape, "float32")]
+
+
 def leaky(rng: Rng) -> Iterator[Case]:
     for _, xs, ys in functions(rng):
         yield {"alpha": float(np.float32(rng.choice([-1.5, 0.0, 0.01, 0.3, 4.0])))}, xs, ys

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from graphs import random_int8
-from tflm import TensorSpec, run_tflm
+from tflm import TensorSpec, build, run_sequence
 
 from mcugen.check import check_graph
-from mcugen.execute import run
+from mcugen.execute import rest, run
 from mcugen.ir import DType, Graph, Quant, Tensor, TensorType
 from mcugen.ops import TFLITE_IMPORTS
 from mcugen.read.tflite_import import TfliteImporter, TfliteNode
@@ -64,10 +64,12 @@ def import_case(
     op: str, options: Mapping[str, Any], inputs: Sequence[TensorSpec | None], outputs: Sequence[TensorSpec]
 ) -> Graph:
     """What the import function of one operator makes, checked. Raises its OperatorFault."""
-    ctx = TfliteImporter()
+    variables = frozenset(f"x{i}" for i, s in enumerate(inputs) if s is not None and s.variable)
+    ctx = TfliteImporter(variables=variables)
     made = add_operator(ctx, op, options, inputs, outputs)
-    fed = tuple(f"x{i}" for i, s in enumerate(inputs) if s is not None and s.data is None)
-    return check_graph(Graph("case", fed, tuple(made), tuple(ctx.nodes), ctx.tensors), "import")
+    fed = tuple(f"x{i}" for i, s in enumerate(inputs) if s is not None and s.data is None and not s.variable)
+    states = tuple(ctx.states.values())
+    return check_graph(Graph("case", fed, tuple(made), tuple(ctx.nodes), ctx.tensors, states), "import")
 
 
 def check_case(
@@ -76,16 +78,22 @@ def check_case(
     inputs: Sequence[TensorSpec | None],
     outputs: Sequence[TensorSpec],
     seed: int = 20,
+    runs: int = 1,
 ) -> Graph:
-    """Import, run the integer references, compare every byte with TFLM; gives our graph."""
+    """Import, run the integer references `runs` times, states persisting, compare every byte with TFLM; gives our
+    graph."""
     graph = import_case(op, options, inputs, outputs)
     rng = np.random.default_rng(seed)
-    feeds = {name: random_int8(rng, graph.type(name).shape) for name in graph.inputs}
-    expected = run_tflm(op, options, inputs, outputs, list(feeds.values()))
-    values = run(graph, feeds)
-    for name, want in zip(graph.outputs, expected, strict=True):
-        assert values[name].dtype == want.dtype, name
-        np.testing.assert_array_equal(values[name], want)
+    memory = rest(graph)
+    samples = [{name: random_int8(rng, graph.type(name).shape) for name in graph.inputs} for _ in range(runs)]
+    model = build(op, options, inputs, outputs)
+    for feeds, expected in zip(
+        samples, run_sequence(model, [list(feeds.values()) for feeds in samples]), strict=True
+    ):
+        values = run(graph, feeds, memory)
+        for name, want in zip(graph.outputs, expected, strict=True):
+            assert values[name].dtype == want.dtype, name
+            np.testing.assert_array_equal(values[name], want)
     return graph
 
 

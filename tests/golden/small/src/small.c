@@ -22,10 +22,10 @@
 
 #include "small_weights.h"
 
-/* A test may look at the arena after every layer. */
+/* A test may look at the arena, and at the state behind it, after every layer. */
 #ifdef MCUGEN_LAYER_HOOK
 extern void MCUGEN_LAYER_HOOK(const int8_t *arena, int32_t layer);
-#define MCUGEN_LAYER_DONE(net, layer) MCUGEN_LAYER_HOOK((net)->arena, layer)
+#define MCUGEN_LAYER_DONE(net, layer) MCUGEN_LAYER_HOOK((const int8_t *)(net), layer)
 #else
 #define MCUGEN_LAYER_DONE(net, layer) ((void)(net))
 #endif
