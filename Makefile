@@ -12,6 +12,7 @@ help:
 	@echo 'make format   rewrite Python and C in the project'\''s format'
 	@echo 'make bench    count instructions on every emulated core, write benchmarks/results.json'
 	@echo 'make docs     write docs/operators.md from the code'
+	@echo 'make tested   write docs/tested.md from a run of the operators'\'' tests'
 	@echo 'make fuzz     damaged model files for both importers'
 	@echo 'make wheel    build dist/*.whl'
 	@echo 'make clean    remove what the targets above made'
@@ -53,6 +54,10 @@ bench: setup-test
 docs: setup-test
 	mkdir -p docs
 	$(PYTHON) -m mcugen.report.operators > docs/operators.md
+
+.PHONY: tested
+tested: setup-test
+	$(PYTHON) tests/tested.py
 
 # FUZZ='--count 100000 --seed 7' for more or other mutants.
 .PHONY: fuzz

@@ -26,7 +26,7 @@ class Layer:
 def choose(node: Node, graph: Graph, board: Board) -> Kernel | str:
     """The cheapest kernel that can run a node on the board, or why there is none."""
     types = element_types(node, graph)
-    candidates = [k for k in KERNELS.values() if node.op in k.ops and types in k.types]
+    candidates = [k for k in KERNELS.values() if node.op in k.ops and types in k.types and k.serves(board)]
     reasons = {k.name: k.reject(node, graph, board) for k in candidates}
     able = [k for k in candidates if reasons[k.name] is None]
     if able:

@@ -22,6 +22,11 @@ def test_the_cheapest_kernel_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     assert select(graph, load_board("cortex-m4"))[0].kernel is cheaper
     monkeypatch.setattr(type(cheaper), "reject", lambda *_: "it is raining")
     assert select(graph, load_board("cortex-m4"))[0].kernel is original
+    monkeypatch.undo()
+    monkeypatch.setitem(KERNELS, "cheaper", cheaper)
+    monkeypatch.setattr(type(cheaper), "serves", lambda _, board: board.isa.dsp)
+    chosen = [select(graph, load_board(name))[0].kernel for name in ("cortex-m4", "cortex-m0")]
+    assert chosen == [cheaper, original]
 
 
 def test_every_node_without_a_kernel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

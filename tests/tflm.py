@@ -42,6 +42,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tflm_record import record
 
 WHEEL = "tflite-micro==0.dev20261023182759"
 
@@ -127,6 +128,14 @@ def run_model(
     model: bytes, data: Sequence[np.ndarray[Any, Any]], isolated: bool = False
 ) -> list[np.ndarray[Any, Any]]:
     """Run a .tflite file's bytes once. `isolated` runs it in a process of its own, against aborts."""
+    outputs = _run_somewhere(model, data, isolated)
+    record(_package()[1], model, data, outputs)
+    return outputs
+
+
+def _run_somewhere(
+    model: bytes, data: Sequence[np.ndarray[Any, Any]], isolated: bool
+) -> list[np.ndarray[Any, Any]]:
     _package()
     if not isolated:
         return _run(model, [data])[0]
@@ -142,8 +151,10 @@ def run_sequence(
     model: bytes, samples: Sequence[Sequence[np.ndarray[Any, Any]]]
 ) -> list[list[np.ndarray[Any, Any]]]:
     """Run a .tflite file's bytes on one sample after the other; its states persist. Outputs per sample."""
-    _package()
-    return _run(model, samples)
+    outputs = _run(model, samples)
+    for step, (data, given) in enumerate(zip(samples, outputs, strict=True)):
+        record(_package()[1], model, data, given, step)
+    return outputs
 
 
 def build(

@@ -102,6 +102,10 @@ def sum_bound(node: Node, graph: Graph) -> int:
 class AddPortable(Kernel):
     name = "add_portable"
     ops = ("add", "sub")
+    limits = (
+        "at most 6 nested loops after merging axes",
+        "no output scale so far below the operands' that the sum leaves 32 bits",
+    )
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

@@ -33,6 +33,7 @@ def accumulator_bound(node: Node, graph: Graph) -> int:
 class BatchMatMulPortable(Kernel):
     name = "batch_matmul_portable"
     ops = ("batch_matmul",)
+    limits = ("at most 5 nested loops over matrices after merging axes",)
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from mcugen.access import Access
@@ -42,6 +44,7 @@ class Conv2DFloat32(Kernel):
     template = "conv2d_float"
     context = {"weight": "float32", "ctype": "float"}
     stored = DType.FLOAT32
+    limits: ClassVar[tuple[str, ...]] = ("float32 weights",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         weights = graph.type(node.inputs[1]).dtype
@@ -76,3 +79,4 @@ class Conv2DFloat16(Conv2DFloat32):
     name = "conv2d_float16"
     context = {"weight": "float16", "ctype": "uint16_t"}
     stored = DType.FLOAT16
+    limits = ("float16 weights",)

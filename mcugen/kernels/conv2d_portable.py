@@ -89,6 +89,7 @@ def geometry(node: Node, graph: Graph) -> Geometry:
 class Conv2DPortable(Kernel):
     name = "conv2d_portable"
     ops = ("conv2d", "fully_connected")
+    limits = ("sums that fit 32 bits, proved from the weights",)
     headers = ("mcugen_dot.h", "mcugen_output.h", "mcugen_window.h")
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

@@ -139,6 +139,7 @@ class CopyPortable(Kernel):
     name = "copy_portable"
     types = tuple((dtype, dtype) for dtype in DType)
     ops = ("concat", "slice", "transpose", "pad", "mirror_pad", "read_variable", "assign_variable")
+    limits = ("at most 6 axes after merging them",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         most = max(len(copy.size) for copy in copies(node, graph))

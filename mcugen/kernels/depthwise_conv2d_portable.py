@@ -14,6 +14,7 @@ from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
 class DepthwiseConv2DPortable(Kernel):
     name = "depthwise_conv2d_portable"
     ops = ("depthwise_conv2d",)
+    limits = ("sums that fit 32 bits, proved from the weights",)
     headers = ("mcugen_output.h", "mcugen_window.h")
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

@@ -13,6 +13,7 @@ from mcugen.ops.div import multiplier
 class DivPortable(Kernel):
     name = "div_portable"
     ops = ("div",)
+    limits = ("at most 6 nested loops after merging axes",)
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

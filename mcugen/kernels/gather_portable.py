@@ -32,6 +32,7 @@ def _places(node: Node, graph: Graph) -> tuple[tuple[int, int, int, int], Array,
 class GatherPortable(Kernel):
     name = "gather_portable"
     ops = ("gather",)
+    limits = ("at most 32,767 elements along an axis",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         _, rows, columns = _places(node, graph)

@@ -91,6 +91,11 @@ class Kernel:
     )
     context: ClassVar[Mapping[str, str]] = {}  # what the template is printed with, beside `kernel`, the name
     row_block: ClassVar[int] = 1  # output rows are computed in multiples of this
+    limits: ClassVar[tuple[str, ...]] = ()  # what `reject` asks for, as docs/operators.md says it
+
+    def serves(self, board: Board) -> bool:
+        """Whether it is for the board's core. Portable kernels are for every core."""
+        return True
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         """Why this kernel cannot run the node on the board; None if it can."""

@@ -12,6 +12,7 @@ from mcugen.kernels.kernel import Call, Kernel, Tables
 class MinimumMaximumPortable(Kernel):
     name = "minimum_maximum_portable"
     ops = ("minimum", "maximum")
+    limits = ("at most 6 nested loops after merging axes",)
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

@@ -15,6 +15,10 @@ PRODUCT_BOUND = 255 * 255  # of |a - za| * |b - zb|
 class MulPortable(Kernel):
     name = "mul_portable"
     ops = ("mul",)
+    limits = (
+        "at most 6 nested loops after merging axes",
+        "no output scale so far below the operands' that the product leaves 32 bits",
+    )
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

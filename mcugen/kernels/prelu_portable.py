@@ -13,6 +13,7 @@ from mcugen.ops.prelu import multipliers
 class PReluPortable(Kernel):
     name = "prelu_portable"
     ops = ("prelu",)
+    limits = ("at most 6 nested loops after merging axes",)
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

@@ -14,6 +14,7 @@ from mcugen.ops.resize_bilinear import BITS, integer_places
 class ResizeBilinearPortable(Kernel):
     name = "resize_bilinear_portable"
     ops = ("resize_bilinear",)
+    limits = ("a batch of 1",)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         y = graph.type(node.outputs[0])

@@ -37,6 +37,7 @@ def softmax_fields(x: TensorType, beta: float) -> dict[str, Value]:
 class SoftmaxPortable(Kernel):
     name = "softmax_portable"
     ops = ("softmax",)
+    limits = ("fewer than 4,096 elements along the axis",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         depth = graph.type(node.inputs[0]).shape[-1]

@@ -16,6 +16,7 @@ SQUARE_BOUND = (2 * ((255 << LEFT_SHIFT) // 2 + 1)) ** 2
 class SquaredDifferencePortable(Kernel):
     name = "squared_difference_portable"
     ops = ("squared_difference",)
+    limits = ("at most 6 nested loops after merging axes",)
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

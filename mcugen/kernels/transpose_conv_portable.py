@@ -15,6 +15,7 @@ from mcugen.ops import OPS
 class TransposeConvPortable(Kernel):
     name = "transpose_conv_portable"
     ops = ("transpose_conv",)
+    limits = ("sums that fit 32 bits, proved from the weights",)
     headers = ("mcugen_dot.h", "mcugen_output.h", "mcugen_window.h")
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

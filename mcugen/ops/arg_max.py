@@ -46,6 +46,10 @@ def import_tflite_arg(ctx: TfliteImporter, n: TfliteNode, op: str) -> Sequence[s
 
 class ArgMax(Op):
     name = "arg_max"
+    restrictions = (
+        "an index can only be an output of the model",
+        "TFLite: indices are int32 or int64, which become int32",
+    )
     onnx = {"ArgMax": lambda ctx, n: import_arg(ctx, n, "arg_max")}
     tflite = {"ARG_MAX": lambda ctx, n: import_tflite_arg(ctx, n, "arg_max")}
     place: ClassVar[Callable[..., Any]] = staticmethod(np.argmax)

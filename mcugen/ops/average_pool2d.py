@@ -65,6 +65,10 @@ def cells(node: Node, graph: Graph, area: tuple[int, int, int, int]) -> Array:
 
 class AveragePool2D(Op):
     name = "average_pool2d"
+    restrictions = (
+        "1-D and 2-D windows of at most 2^23 cells, none of them wholly inside the padding",
+        "TFLite: a batch of 1",
+    )
     onnx = {"AveragePool": import_average_pool}
     tflite = {"AVERAGE_POOL_2D": import_tflite_average_pool}
 

@@ -116,6 +116,7 @@ def matrices(node: Node, a: Sequence[int], b: Sequence[int]) -> tuple[int, int, 
 
 class BatchMatMul(Op):
     name = "batch_matmul"
+    restrictions = ("at most 33,025 products in a sum",)
     tflite = {"BATCH_MATMUL": import_tflite_batch_matmul}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

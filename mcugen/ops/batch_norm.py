@@ -53,4 +53,5 @@ class BatchNorm(Op):
     """No node of a graph: the import makes depthwise convolutions."""
 
     name = "batch_norm"
+    restrictions = ("inference form: constant parameters, one per channel; not spatial=0", "2 to 4 axes")
     onnx = {"BatchNormalization": import_batch_normalization}

@@ -53,6 +53,10 @@ def import_concatenation(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class Concat(Op):
     name = "concat"
+    restrictions = (
+        "not of empty tensors alone",
+        "TFLite: no fused activation; constant inputs have the output's scale",
+    )
     onnx = {"Concat": import_concat}
     tflite = {"CONCATENATION": import_concatenation}
 

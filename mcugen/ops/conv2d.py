@@ -196,6 +196,11 @@ def quantize_weighted(
 
 class Conv2D(Op):
     name = "conv2d"
+    restrictions = (
+        "1-D and 2-D",
+        "constant weights and bias",
+        "TFLite: weights with zero point 0, a batch of 1",
+    )
     onnx = {"Conv": import_conv}
     tflite = {"CONV_2D": import_tflite_conv, "DEPTHWISE_CONV_2D": import_tflite_conv}
 

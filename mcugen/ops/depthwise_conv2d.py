@@ -17,6 +17,7 @@ from mcugen.ops.op import Op, clamp_array, clamp_of
 
 class DepthwiseConv2D(Op):
     name = "depthwise_conv2d"
+    restrictions = ("as conv2d, whose imports make it",)
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         x, w, b = (t.shape for t in inputs)

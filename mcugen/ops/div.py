@@ -64,6 +64,7 @@ def multiplier(node: Node, graph: Graph) -> tuple[int, int]:
 
 class Div(Op):
     name = "div"
+    restrictions = ("ONNX: no 0 in a constant divisor",)
     onnx = {"Div": import_div}
     tflite = {"DIV": import_tflite_div}
 

@@ -44,4 +44,5 @@ class Expand(Op):
     """No node of a graph: the import makes concatenations."""
 
     name = "expand"
+    restrictions = ("a constant shape", "at most 1,024 copies along an axis")
     onnx = {"Expand": import_expand}

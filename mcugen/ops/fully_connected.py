@@ -152,6 +152,11 @@ def import_fully_connected(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class FullyConnected(Op):
     name = "fully_connected"
+    restrictions = (
+        "Gemm: beta is 1 where C is computed",
+        "TFLite: weights in the format DEFAULT",
+        "TFLite: constant weights with zero point 0, but for a product of two matrices without bias",
+    )
     onnx = {"Gemm": import_gemm, "MatMul": import_matmul}
     tflite = {"FULLY_CONNECTED": import_fully_connected}
 

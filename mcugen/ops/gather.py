@@ -60,6 +60,9 @@ def import_tflite_gather(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class Gather(Op):
     name = "gather"
+    restrictions = (
+        "TFLite: constant positions, not negative; no batch_dims; no look-up in a constant table",
+    )
     tflite = {"GATHER": import_tflite_gather}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

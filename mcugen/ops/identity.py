@@ -40,4 +40,8 @@ class Identity(Op):
     """No node of a graph: the import gives back the input."""
 
     name = "identity"
+    restrictions = (
+        "Dropout: in inference mode, without mask",
+        "Cast: to float types, and of indices to int32 and int64",
+    )
     onnx = {"Identity": import_identity, "Dropout": import_dropout, "Cast": import_cast}

@@ -42,6 +42,7 @@ def import_tflite_l2_norm(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class L2Norm(Op):
     name = "l2_norm"
+    restrictions = ("at most 33,025 elements", "ONNX: p = 2", "TFLite: no fused activation")
     onnx = {"LpNormalization": import_lp_normalization}
     tflite = {"L2_NORMALIZATION": import_tflite_l2_norm}
 

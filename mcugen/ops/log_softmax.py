@@ -37,6 +37,10 @@ def import_tflite_log_softmax(ctx: TfliteImporter, n: TfliteNode) -> Sequence[st
 
 class LogSoftmax(Op):
     name = "log_softmax"
+    restrictions = (
+        "fewer than 4,096 elements along the axis",
+        "TFLite: the output's scale is 1/16 and its zero point 127",
+    )
     onnx = {"LogSoftmax": import_softmax}
     tflite = {"LOG_SOFTMAX": import_tflite_log_softmax}
 

@@ -88,6 +88,11 @@ def infer_pool(node: Node, x: TensorType) -> TensorType:
 
 class MaxPool2D(Op):
     name = "max_pool2d"
+    restrictions = (
+        "1-D and 2-D windows of at most 2^23 cells, none of them wholly inside the padding",
+        "ONNX: no second output (Indices)",
+        "TFLite: a batch of 1",
+    )
     onnx = {"MaxPool": import_max_pool, "GlobalMaxPool": import_global_max_pool}
     tflite = {"MAX_POOL_2D": import_tflite_max_pool}
 

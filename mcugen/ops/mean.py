@@ -126,6 +126,7 @@ def infer_reduction(node: Node, shape: Sequence[int]) -> TensorType:
 
 class Mean(Op):
     name = "mean"
+    restrictions = ("constant axes; TFLite: at least one", "at most 2^23 elements in a sum")
     onnx = {
         "GlobalAveragePool": import_global_average_pool,
         "ReduceMean": lambda ctx, n: import_onnx_reduction(ctx, n, "mean"),

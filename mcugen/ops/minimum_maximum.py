@@ -64,6 +64,7 @@ def import_tflite_extremum(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class Minimum(Op):
     name = "minimum"
+    restrictions = ("TFLite: operands and output have one scale and zero point",)
     onnx = {"Min": import_extremum}
     tflite = {"MINIMUM": import_tflite_extremum}
     choose: ClassVar[np.ufunc] = np.minimum

@@ -33,6 +33,7 @@ def import_tflite_mirror_pad(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str
 
 class MirrorPad(Op):
     name = "mirror_pad"
+    restrictions = ("constant paddings, of at most the axis' size (reflect: less 1; edge: any)",)
     tflite = {"MIRROR_PAD": import_tflite_mirror_pad}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

@@ -92,6 +92,10 @@ def import_tflite_pad(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class Pad(Op):
     name = "pad"
+    restrictions = (
+        "constant paddings, and a constant finite value",
+        "ONNX: modes constant, reflect and edge; negative paddings in mode constant",
+    )
     onnx = {"Pad": import_pad}
     tflite = {"PAD": import_tflite_pad, "PADV2": import_tflite_pad}
 

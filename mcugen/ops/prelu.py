@@ -48,6 +48,7 @@ def multipliers(node: Node, graph: Graph) -> tuple[tuple[int, int], tuple[int, i
 
 class PRelu(Op):
     name = "prelu"
+    restrictions = ("slopes broadcast to x",)
     onnx = {"PRelu": import_prelu}
     tflite = {"PRELU": import_tflite_prelu}
 

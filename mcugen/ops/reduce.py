@@ -16,6 +16,7 @@ from mcugen.ops.op import Op
 
 class ReduceMax(Op):
     name = "reduce_max"
+    restrictions = ("constant axes; TFLite: at least one",)
     onnx = {"ReduceMax": lambda ctx, n: import_onnx_reduction(ctx, n, "reduce_max")}
     tflite = {"REDUCE_MAX": lambda ctx, n: import_tflite_reduction(ctx, n, "reduce_max")}
     extreme: ClassVar[Callable[..., Array]] = staticmethod(np.max)

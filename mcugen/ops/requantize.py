@@ -102,6 +102,7 @@ class Requantize(_Elementwise):
 
 class Quantize(_Elementwise):
     name = "quantize"
+    restrictions = ("TFLite: to and between int8, uint8 and int16, and from float32",)
     tflite = {"QUANTIZE": import_tflite_quantize}
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
@@ -110,6 +111,7 @@ class Quantize(_Elementwise):
 
 class Dequantize(_Elementwise):
     name = "dequantize"
+    restrictions = ("TFLite: from int8, uint8 and int16",)
     tflite = {"DEQUANTIZE": import_tflite_dequantize}
 
     def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:

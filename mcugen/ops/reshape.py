@@ -108,6 +108,7 @@ def import_expand_dims(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class Reshape(Op):
     name = "reshape"
+    restrictions = ("a constant shape",)
     onnx = {
         "Reshape": import_reshape,
         "Flatten": import_flatten,

@@ -178,5 +178,11 @@ class Resize(Op):
     """No node of a graph: the imports make gather and resize_bilinear nodes."""
 
     name = "resize"
+    restrictions = (
+        "constant sizes or scales, below 32,768 elements; nearest and linear",
+        "not keep_aspect_ratio_policy, tf_crop_and_resize, or antialias where it shrinks",
+        "linear: of height and width, by scales that give whole sizes (but with align_corners)",
+        "linear: pytorch_half_pixel not to a size of 1",
+    )
     onnx = {"Resize": import_resize, "Upsample": import_resize}
     tflite = {"RESIZE_NEAREST_NEIGHBOR": import_tflite_resize_nearest}

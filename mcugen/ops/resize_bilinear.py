@@ -71,6 +71,10 @@ def _between(x: Array, axis: int, lower: Array, fraction: Array, whole: float) -
 
 class ResizeBilinear(Op):
     name = "resize_bilinear"
+    restrictions = (
+        "constant sizes; axes below 32,768 elements",
+        "TFLite: not align_corners together with half_pixel_centers",
+    )
     tflite = {"RESIZE_BILINEAR": import_tflite_resize_bilinear}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

@@ -230,6 +230,10 @@ def import_tflite_split(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class Slice(Op):
     name = "slice"
+    restrictions = (
+        "constant begins, ends, sizes, steps and indices; something is left",
+        "Gather: no look-up in a constant table",
+    )
     onnx = {"Slice": import_slice, "Split": import_split, "Gather": import_gather}
     tflite = {
         "SLICE": import_tflite_slice,

@@ -81,6 +81,10 @@ def import_tflite_softmax(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
 
 class Softmax(Op):
     name = "softmax"
+    restrictions = (
+        "fewer than 4,096 elements along the axis",
+        "TFLite: the output's scale is 1/256 and its zero point -128",
+    )
     onnx = {"Softmax": import_softmax}
     tflite = {"SOFTMAX": import_tflite_softmax}
 

@@ -118,6 +118,9 @@ def _emit_last(
 
 class SpaceToBatch(Op):
     name = "space_to_batch"
+    restrictions = (
+        "SPACE_TO_BATCH_ND, a convolution of stride 1 and BATCH_TO_SPACE_ND, which become one dilated convolution",
+    )
     tflite = {"SPACE_TO_BATCH_ND": import_space_to_batch, "BATCH_TO_SPACE_ND": import_batch_to_space}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

@@ -30,6 +30,7 @@ def import_tflite_transpose(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]
 
 class Transpose(Op):
     name = "transpose"
+    restrictions = ("a constant permutation",)
     onnx = {"Transpose": import_transpose}
     tflite = {"TRANSPOSE": import_tflite_transpose}
 

@@ -115,6 +115,11 @@ def import_tflite_transpose_conv(ctx: TfliteImporter, n: TfliteNode) -> Sequence
 
 class TransposeConv(Op):
     name = "transpose_conv"
+    restrictions = (
+        "1-D and 2-D, without dilations",
+        "constant weights and bias",
+        "TFLite: weights with zero point 0, a batch of 1",
+    )
     onnx = {"ConvTranspose": import_conv_transpose}
     tflite = {"TRANSPOSE_CONV": import_tflite_transpose_conv}
 

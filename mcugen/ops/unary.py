@@ -193,6 +193,7 @@ def table(node: Node, graph: Graph) -> Array:
 
 class Unary(Op):
     name = "unary"
+    restrictions = ("Pow: one constant exponent for all elements",)
     onnx = {
         **dict.fromkeys((*_PLAIN, *_WITH_ATTRIBUTES), _import_function),
         "Clip": import_clip,

@@ -65,4 +65,5 @@ class Where(Op):
     """No node of a graph."""
 
     name = "where"
+    restrictions = ("comparisons with one number", "Where: the condition is computed")
     onnx = {**dict.fromkeys(_MIRRORED, import_comparison), "Not": import_not, "Where": import_where}

@@ -6,10 +6,22 @@ import inspect
 import sys
 from typing import Any
 
+from mcugen.boards import board_names, load_board
+from mcugen.ir import DType
 from mcugen.kernels import KERNELS
+from mcugen.kernels.kernel import Kernel
 from mcugen.ops import OPS
 from mcugen.read.fold import FOLDABLE
 from mcugen.select import ALIASES
+
+HEAD = """# Operators
+
+Made from the code by `make docs`; do not edit.
+
+Shapes are static. Restrictions are what an import asks for; it refuses anything else with a sentence. Behind a kernel
+stand the types of elements that it reads and writes, its cores, and what it asks for. int8 activations have one scale
+and zero point, int8 weights (with an int32 bias) one scale or one per output channel. Activations that a .tflite file
+fuses are RELU, RELU6 and RELU_N1_TO_1."""
 
 
 def operator_table() -> dict[str, Any]:
@@ -26,26 +38,46 @@ def operator_table() -> dict[str, Any]:
     return {"operators": rows, "constant": sorted(FOLDABLE)}
 
 
+def cores(kernel: Kernel) -> str:
+    """The cores that a kernel is for."""
+    boards = [load_board(name) for name in board_names()]
+    served = {board.cpu for board in boards if kernel.serves(board)}
+    return "every core" if served == {board.cpu for board in boards} else ", ".join(sorted(served)) or "none"
+
+
 def operators_page() -> str:
     """docs/operators.md: a section per operator."""
     table = operator_table()
-    lines = ["# Operators", "", "Made from the code by `make docs`; do not edit.", ""]
+    lines = [HEAD, ""]
     for row in table["operators"]:
         op = OPS[row["operator"]]
         module = inspect.getdoc(sys.modules[type(op).__module__]) or ""
-        kernels = ", ".join(f"`{name}`" for name in row["kernels"])
+        lines += [f"## {op.name}", "", " ".join(module.split("\n\n")[0].split()), ""]
         lines += [
-            f"## {op.name}",
-            "",
-            " ".join(module.split("\n\n")[0].split()),
-            "",
             f"* ONNX: {', '.join(row['onnx']) or '-'}",
             f"* TFLite: {', '.join(sorted(op.tflite)) or '-'}",
-            f"* kernels: {kernels or row['note'] or 'none: only an import'}",
-            "",
         ]
+        if op.restrictions:
+            lines += ["* restrictions:", *(f"  * {restriction}" for restriction in op.restrictions)]
+        if row["kernels"]:
+            lines += [_kernel_line(KERNELS[name]) for name in row["kernels"]]
+        else:
+            lines.append(f"* kernels: {row['note'] or 'none: only an import'}")
+        lines.append("")
     lines += ["## In constant parts of an ONNX model also", "", ", ".join(table["constant"])]
     return "\n".join(lines) + "\n"
+
+
+def _kernel_line(kernel: Kernel) -> str:
+    limits = f"; {', '.join(kernel.limits)}" if kernel.limits else ""
+    return f"* kernel `{kernel.name}`: {types(kernel)}; {cores(kernel)}{limits}"
+
+
+def types(kernel: Kernel) -> str:
+    """The element types that a kernel reads and writes."""
+    if set(kernel.types) == {(dtype, dtype) for dtype in DType}:
+        return "every type"
+    return ", ".join(f"{x} -> {y}" for x, y in kernel.types)
 
 
 if __name__ == "__main__":
