@@ -30,6 +30,7 @@ class LstmPortable(Kernel):
     name = "lstm_portable"
     ops = ("lstm",)
     headers = ("mcugen_dot.h", "mcugen_wide.h")
+    limits = ("sums that fit int32",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         bound = max(accumulator_bounds(node, graph))

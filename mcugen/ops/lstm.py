@@ -207,6 +207,10 @@ def _saturated(x: Ints) -> Ints:
 
 class Lstm(Op):
     name = "lstm"
+    restrictions = (
+        "as Keras makes it: sigmoid and tanh, all four gates, no peephole, projection or layer norm; a batch of 1",
+        "constant int8 weights, an int16 cell whose scale is a power of 2",
+    )
     tflite = {"UNIDIRECTIONAL_SEQUENCE_LSTM": import_lstm}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from mcugen.boards import board_names, load_board
@@ -60,7 +61,7 @@ def operators_page() -> str:
         if op.restrictions:
             lines += ["* restrictions:", *(f"  * {restriction}" for restriction in op.restrictions)]
         if row["kernels"]:
-            lines += [_kernel_line(KERNELS[name]) for name in row["kernels"]]
+            lines += [_kernel_line(name) for name in row["kernels"]]
         else:
             lines.append(f"* kernels: {row['note'] or 'none: only an import'}")
         lines.append("")
@@ -68,16 +69,19 @@ def operators_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _kernel_line(kernel: Kernel) -> str:
-    limits = f"; {', '.join(kernel.limits)}" if kernel.limits else ""
-    return f"* kernel `{kernel.name}`: {types(kernel)}; {cores(kernel)}{limits}"
+def _kernel_line(name: str) -> str:
+    """A kernel, or those that are printed from one template."""
+    kernels = [k for k in KERNELS.values() if (k.template or k.name) == name]
+    limits = f"; {', '.join(kernels[0].limits)}" if kernels[0].limits else ""
+    return f"* kernel `{name}`: {types(kernels)}; {cores(kernels[0])}{limits}"
 
 
-def types(kernel: Kernel) -> str:
-    """The element types that a kernel reads and writes."""
-    if set(kernel.types) == {(dtype, dtype) for dtype in DType}:
+def types(kernels: Sequence[Kernel]) -> str:
+    """The element types that kernels read and write."""
+    pairs = list(dict.fromkeys(pair for kernel in kernels for pair in kernel.types))
+    if set(pairs) == {(dtype, dtype) for dtype in DType}:
         return "every type"
-    return ", ".join(f"{x} -> {y}" for x, y in kernel.types)
+    return ", ".join(f"{x} -> {y}" for x, y in pairs)
 
 
 if __name__ == "__main__":
