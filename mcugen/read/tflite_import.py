@@ -156,6 +156,18 @@ def _name_outputs(ctx: TfliteImporter, outputs: Sequence[str]) -> tuple[str, ...
     return tuple(names)
 
 
+def _check_variables(ctx: TfliteImporter, entry: Entry) -> None:
+    """A variable tensor belongs to the one operator that keeps its values in it."""
+    faults, ports = [], {*entry.inputs, *(ctx.resolve(o) for o in entry.outputs)}
+    for name in sorted(entry.variables):
+        readers = sum(name in node.inputs for node in ctx.nodes)
+        if name in ports or readers != (name in ctx.states):
+            why = "keeps an operator's values, but is used elsewhere too"
+            faults.append(Fault(f"tensor {name!r}", why, "convert the model again"))
+    if faults:
+        raise ModelError(f"{len(faults)} variables cannot be imported", shown(faults))
+
+
 def import_entry(entry: Entry, file: TfliteFile) -> ImportedTflite:
     """The graph of one entry of a file; see import_tflite."""
     ctx = TfliteImporter(dict(entry.tensors), variables=entry.variables, signatures=entry.signatures)
