@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mcugen.errors import Fault, UsageError
+from mcugen.kernels import KERNELS
 
 MOST = 60  # characters
 _KEYWORDS = """
@@ -51,7 +52,7 @@ def c_name(wanted: str) -> str:
         why = "is empty once only letters and digits are left"
     elif len(name) > MOST:
         why = f"is longer than {MOST} characters"
-    elif re.match(r"mcugen(_|$)|\w+_portable(_|$)", name):
+    elif any(f"{name}_".startswith(f"{inside}_") for inside in ("mcugen", *KERNELS)):
         why = "is a name of the code inside of every library"
     if why:
         raise UsageError(

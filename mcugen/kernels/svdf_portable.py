@@ -37,6 +37,7 @@ class SvdfPortable(Kernel):
     headers = ("mcugen_dot.h", "mcugen_wide.h")
     template = "svdf_portable"
     context: ClassVar[Mapping[str, str]] = {"type": "int8"}
+    limits = ("features that fit 32 bits, proved from the weights",)
     kept: ClassVar[DType] = DType.INT8
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:

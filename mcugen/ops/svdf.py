@@ -87,6 +87,7 @@ def svdf_multipliers(node: Node, graph: Graph) -> tuple[tuple[int, int], tuple[i
 
 class Svdf(Op):
     name = "svdf"
+    restrictions = ("int8 weights with one scale and zero point 0, a batch of 1",)
     tflite = {"SVDF": import_svdf}
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:

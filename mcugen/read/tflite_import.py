@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,19 +120,6 @@ def _walk(ctx: TfliteImporter, nodes: Sequence[TfliteNode], custom: frozenset[in
         raise kind(
             f"{len(faults)} operators cannot be {'imported' if any_invalid else 'compiled'}", shown(faults)
         )
-
-
-def _check_variables(ctx: TfliteImporter, entry: Entry) -> None:
-    """Report variable tensors that are not one operator's own: nobody else sees them."""
-    readers = Counter(name for node in ctx.nodes for name in node.inputs)
-    outside = {*entry.inputs, *map(ctx.resolve, entry.outputs)}
-    faults = []
-    for name in sorted(entry.variables):
-        if name not in ctx.states or readers[name] > 1 or name in outside:
-            why = "is a variable, which only the operator that it belongs to can read"
-            faults.append(Fault(f"tensor {name!r}", why, "convert the model again"))
-    if faults:
-        raise ModelError(f"{len(faults)} variables cannot be imported", shown(faults))
 
 
 def _name_outputs(ctx: TfliteImporter, outputs: Sequence[str]) -> tuple[str, ...]:
