@@ -24,6 +24,7 @@ from mcugen.boards import load_board
 from mcugen.execute import run
 from mcugen.graph_file import load_graph
 from mcugen.pipeline import build
+from mcugen.quantize.recipes import TRAITS, Recipe
 from mcugen.simulate import HostLibrary
 from mcugen.tools import compiler_version
 from mcugen.verify import random_vectors
@@ -39,11 +40,12 @@ GROWTH = 1.01
 Figures = dict[str, dict[str, Any]]
 
 
-def measure(model: str, core: str) -> dict[str, int]:
+def measure(model: str, core: str, recipe: str = "int8") -> dict[str, int]:
     """One model on one core: executed instructions of an inference, arena, code and constant bytes, stack."""
     board = load_board(core)
     with tempfile.TemporaryDirectory(prefix="mcugen-bench-") as name:
-        folder = build(model_path(model), calib=ranges_path(model), board=board, out=Path(name)).path
+        calib = ranges_path(model) if TRAITS[Recipe(recipe)].calibrated else None
+        folder = build(model_path(model), calib=calib, board=board, out=Path(name), quantize=recipe).path
         library = HostLibrary(folder)
         graph = load_graph(folder / f"{library.manifest['name']}.graph.npz")
         inputs = random_vectors(library.inputs, count=1)
