@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mcugen.boards import Board, load_board
-from mcugen.calibrate.data import DataSet, InputSpec, load_data, random_data
-from mcugen.calibrate.ranges import calibrate, read_ranges
+from mcugen.calibrate.calibrate import Calibrated, Wishes, calibrate_model
+from mcugen.calibrate.data import InputSpec
 from mcugen.check import check_graph
-from mcugen.errors import Fault, UsageError
 from mcugen.fit import check_fit
 from mcugen.graph_file import save_graph
 from mcugen.ir import Graph
@@ -39,6 +39,9 @@ class Settings:
     signature: str | None = None
     debug_layers: bool = False
     seed: int = 0
+    calibration: str | None = None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    refine: bool = True
     command: str = ""
 
 
@@ -52,6 +55,7 @@ class Compiled:
     notes: tuple[str, ...]
     format: str = "onnx"  # of the model file
     signature: str | None = None  # the one that the user chose
+    record: Mapping[str, Any] = field(default_factory=dict)  # of calibration, for the manifest
 
 
 @dataclass(frozen=True)
@@ -87,39 +91,17 @@ def read(path: Path, signature: str | None = None) -> Model:
     return model
 
 
-def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Ranges:
-    """Ranges of all activations, from calibration data or stored by an earlier build."""
-    calib = settings.calib
-    if calib is None:
-        raise UsageError(
-            "a float model needs calibration data",
-            [
-                Fault(
-                    "--calib",
-                    "not given",
-                    "--calib data.npz with some hundred real samples (or --calib random for a first try)",
-                )
-            ],
-        )
-    if settings.percentile is not None and not 50.0 < settings.percentile <= 100.0:
-        why = f"{settings.percentile:g} is not above 50 and at most 100"
-        raise UsageError(
-            "no such percentile", [Fault("--percentile", why, "99.9 or 99.99 cut outliers; 100 is min-max")]
-        )
-    if isinstance(calib, str | Path) and str(calib).endswith(".json"):
-        if settings.percentile is not None:
-            fault = Fault(
-                "--percentile", "an earlier build's ranges hold no samples", "give samples as --calib"
-            )
-            raise UsageError("percentiles need samples", [fault])
-        return read_ranges(Path(calib), graph)
-    if isinstance(calib, str) and calib == "random":
-        data: DataSet = random_data(input_specs(graph), 32, settings.seed)
-    else:
-        data = load_data(calib, input_specs(graph), purpose="calibration")
-    notes += data.notes
-    samples = {name: data.arrays[graph.tensors[name].source or name] for name in graph.inputs}
-    return calibrate(graph, samples, settings.percentile, progress)
+def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Calibrated:
+    """Ranges of all activations, from calibration data or stored by an earlier build, and refinements."""
+    wishes = Wishes(
+        settings.calib,
+        settings.calibration,
+        settings.percentile,
+        settings.ranges,
+        settings.refine,
+        settings.seed,
+    )
+    return calibrate_model(graph, input_specs(graph), wishes, progress, notes)
 
 
 def compile_graph(graph: Graph, ranges: Ranges) -> Graph:
@@ -158,15 +140,21 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     if settings.name not in (None, name):
         notes.append(f"the library is called {name}: {settings.name!r} is no name for C in lower case")
     ranges: Ranges = {}
+    record: dict[str, Any] = {}
+    tuned = model
     if not model.quantized:
-        ranges = find_ranges(model.graph, settings, progress, notes)
-    elif settings.calib is not None or settings.percentile is not None:
-        notes.append("the model is quantized already: --calib and --percentile change nothing")
+        calibrated = find_ranges(model.graph, settings, progress, notes)
+        tuned, ranges, record = replace(model, graph=calibrated.graph), calibrated.ranges, calibrated.record
+    elif (
+        any(w is not None for w in (settings.calib, settings.percentile, settings.calibration))
+        or settings.ranges
+    ):
+        notes.append("the model is quantized already: calibration changes nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
     with stage(progress, "placing the buffers"):
-        integer = integer_graph(model, ranges)
+        integer = integer_graph(tuned, ranges)
         library = lay_out(integer, board, name, path.name, model.sha256, command, settings.debug_layers)
-    return Compiled(library, model.graph, ranges, tuple(notes), model.format, settings.signature)
+    return Compiled(library, model.graph, ranges, tuple(notes), model.format, settings.signature, record)
 
 
 def write(compiled: Compiled, out: Path) -> Build:
@@ -184,6 +172,7 @@ def write(compiled: Compiled, out: Path) -> Build:
         notes, original = list(compiled.notes), compiled.original
         source = (compiled.format, compiled.signature)
         manifest.update(describe(library, tables, files, original, compiled.ranges, notes, *source))
+        manifest.update(compiled.record)
 
     folder = write_folder(out, library.name, files, finish, manifest)
     return Build(folder, manifest)
@@ -199,6 +188,9 @@ def build(
     percentile: float | None = None,
     signature: str | None = None,
     debug_layers: bool = False,
+    calibration: str | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    refine: bool = True,
     progress: Progress = silent,
     command: str = "",
 ) -> Build:
@@ -206,8 +198,10 @@ def build(
 
     calib: what `--calib` takes, or from Python an array [N, *input_shape], a dict of them by input name, or an
     iterable of samples. board: a name, the path of a .toml, or a Board. debug_layers: give every layer's output
-    bytes of its own, for a debugger; it takes more RAM. signature: which of a .tflite's signatures. Raises
-    McugenError's subclasses for everything that a user can mend.
+    bytes of its own, for a debugger; it takes more RAM. signature: which of a .tflite's signatures.
+    calibration: `minmax`, `percentile` or `mse`. ranges: by hand, {name: (lo, hi)}, in place of calibrated ones.
+    refine: try refinements of the quantization, keep those that help on samples held back. Raises McugenError's
+    subclasses for everything that a user can mend.
     """
     target = board if isinstance(board, Board) else load_board(str(board))
     settings = Settings(
@@ -217,6 +211,9 @@ def build(
         signature=signature,
         debug_layers=debug_layers,
         command=command,
+        calibration=calibration,
+        ranges=ranges or {},
+        refine=refine,
     )
     compiled = compile_model(Path(model), target, settings, progress)
     return write(compiled, Path(out))

@@ -1,4 +1,4 @@
-"""Ranges narrower than min-max, from histograms of all values seen: percentiles, least squared error, clipped shares."""
+"""Ranges narrower than min-max, from histograms of all values: percentiles, least squared error, clipped shares."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ STEPS = 64  # in which it shrinks a range
 Bounds = tuple[float, float]
 
 
-def histograms(
-    chunks: Iterable[Mapping[str, Array]], limits: Mapping[str, Bounds]
-) -> dict[str, Array]:
+def histograms(chunks: Iterable[Mapping[str, Array]], limits: Mapping[str, Bounds]) -> dict[str, Array]:
     """int64 [BINS] counts of every tensor's values between its limits; zeros where the limits are one number."""
     counts = {name: np.zeros(BINS, np.int64) for name in limits}
     for chunk in chunks:

@@ -89,7 +89,9 @@ def activation_quant(lo: float, hi: float) -> Quant:
 
 def quantize_array(values: Array, quant: Quant) -> Array:
     """int8 of real values under a per-tensor quantization: clamp(round(x / s) + z), round half away from zero."""
-    steps = np.clip(np.asarray(values, np.float64) / quant.scale[0], -512.0, 512.0)  # beyond, rounding overflows
+    steps = np.clip(
+        np.asarray(values, np.float64) / quant.scale[0], -512.0, 512.0
+    )  # beyond, rounding overflows
     return np.clip(round_half_away(steps) + quant.zero_point[0], -128, 127).astype(np.int8)
 
 

@@ -1,4 +1,4 @@
-"""Empirical bias correction: what quantization shifts a layer's outputs by, on average over samples, goes into its bias.
+"""Empirical bias correction: the mean by which quantization shifts a layer's outputs over samples goes into its bias.
 
 Layer by layer in order of execution, each on what the corrected layers before it give (M. Nagel et al., Data-Free
 Quantization Through Weight Equalization and Bias Correction, 2019, with samples). The shift is that before the
@@ -60,7 +60,8 @@ def _real(tensor: Tensor, values: Array) -> Array:
     shape = [1] * len(tensor.shape)
     if quant.axis is not None:
         shape[quant.axis] = -1
-    return (values - np.reshape(quant.zero_point, shape)) * np.reshape(quant.scale, shape)
+    real: Array = (values - np.reshape(quant.zero_point, shape)) * np.reshape(quant.scale, shape)
+    return real
 
 
 def _sums(node: Node, graph: Graph, xs: list[Array]) -> Array:
@@ -95,7 +96,9 @@ def find_shifts(graph: Graph, ranges: Ranges, samples: Mapping[str, Array]) -> S
                 seen.add(values[x], integer.type(x).shape)
             floats = layers[out]
             w, b = floats.inputs[1:]
-            exact = _sums(floats, graph, [means[floats.inputs[0]].value, graph.constant(w), graph.constant(b)])
+            exact = _sums(
+                floats, graph, [means[floats.inputs[0]].value, graph.constant(w), graph.constant(b)]
+            )
             tensors = [integer.tensors[n] for n in node.inputs]
             values_of = [seen.value, *(integer.constant(n).astype(np.float64) for n in node.inputs[1:])]
             reals = [_real(t, v) for t, v in zip(tensors, values_of, strict=True)]

@@ -61,7 +61,8 @@ def _columns(user: Node, weights: Array, channels: int) -> Array:
     rows = np.abs(weights.astype(np.float64)).reshape(len(weights), -1, weights.shape[-1]).max(axis=1)
     whole = rows.max(axis=1, keepdims=True)
     shares = np.divide(rows, whole, out=np.zeros_like(rows), where=whole > 0.0)
-    return shares.reshape(channels // weights.shape[-1], -1, weights.shape[-1]).max(axis=1).reshape(-1)
+    largest: Array = shares.reshape(channels // weights.shape[-1], -1, weights.shape[-1]).max(axis=1)
+    return largest.reshape(-1)
 
 
 def choose_scales(graph: Graph, seen: Mapping[str, Array]) -> Scales:

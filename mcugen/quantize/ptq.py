@@ -83,6 +83,13 @@ def activation_quants(graph: Graph, groups: _Groups) -> dict[str, Quant]:
     return {name: quants[groups.find(name)] for name in names}
 
 
+def planned_quants(graph: Graph, ranges: Ranges) -> tuple[dict[str, Quant], frozenset[str]]:
+    """What `quantize` makes of the ranges, and the activations whose quantization an operator fixes."""
+    groups, _ = _group(graph, ranges)
+    quants = activation_quants(graph, groups)
+    return quants, frozenset(name for name in quants if groups.find(name) in groups.pinned)
+
+
 def _requantized_inputs(
     graph: Graph, node: Node, conflicts: list[tuple[Node, str]], quants: dict[str, Quant]
 ) -> tuple[Node, list[Node], dict[str, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def analyze(
             "without --calib the ranges are placeholders: sizes may differ a little from the build's"
         )
     elif not source.quantized:
-        ranges = find_ranges(graph, Settings(calib=calib), progress, notes)
+        calibrated = find_ranges(graph, Settings(calib=calib), progress, notes)
+        source, ranges = replace(source, graph=calibrated.graph), calibrated.ranges
     with stage(progress, "placing the buffers"):
         library = lay_out(integer_graph(source, ranges), board, _name(model), model.name, source.sha256, "")
         _, tables = render(library)
