@@ -1,4 +1,7 @@
-"""Ranges that the user gives by hand, by a tensor's name in the model file or in the manifest."""
+"""Ranges that the user gives by hand, by a tensor's name in the model file or in the manifest.
+
+Tensors that share a scale by rule (what a pooling reads and writes) share the range by hand of any of them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def parse_ranges(texts: Iterable[str]) -> dict[str, Bounds]:
             faults.append(Fault(f"--range {text}", f"{name!r} has another range, too", "give one of them"))
         found[name] = bounds
     if faults:
-        raise UsageError(f"{len(faults)} ranges by hand are wrong", faults)
+        raise UsageError(f"ranges by hand: {len(faults)} wrong", faults)
     return found
 
 
@@ -82,5 +85,5 @@ def match_ranges(given: Mapping[str, Any], graph: Graph) -> dict[str, Bounds]:
         else:
             found.update(dict.fromkeys(names, (float(bounds[0]), float(bounds[1]))))
     if faults:
-        raise UsageError(f"{len(faults)} ranges by hand are wrong", faults)
+        raise UsageError(f"ranges by hand: {len(faults)} wrong", faults)
     return found

@@ -15,6 +15,7 @@ from mcugen.calibrate.review import data_notes, range_notes, review
 from mcugen.errors import Fault, UsageError
 from mcugen.ir import Graph
 from mcugen.progress import Progress, stage
+from mcugen.quantize.ptq import spread_ranges
 from mcugen.quantize.refine import not_tried, refine, refine_again
 
 METHODS = ("minmax", "percentile", "mse")
@@ -100,6 +101,7 @@ def calibrate_model(
         return observe(changed, samples, method, progress, count=bool(by_hand))
 
     observed = observed_in(graph)
+    by_hand = spread_ranges(graph, observed.ranges, by_hand)
     if not wishes.refine or is_random:
         why = "calibrated with random numbers" if is_random else "not wished"
         refined = not_tried(graph, observed, why)
@@ -125,7 +127,9 @@ def calibrate_model(
 def _stored(graph: Graph, path: Path, by_hand: Mapping[str, Bounds], notes: list[str]) -> Calibrated:
     """Ranges, and what refined the network, as an earlier build stored them."""
     document = read_document(path)
-    ranges = {**read_ranges(path, graph), **by_hand}
+    ranges: dict[str, Bounds] = read_ranges(path, graph)
+    by_hand = spread_ranges(graph, ranges, by_hand)
+    ranges |= by_hand
     changed = refine_again(graph, path.name, document)
     tensors = review(changed, ranges, None, frozenset(by_hand))
     notes += range_notes(tensors, ranges)

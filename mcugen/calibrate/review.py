@@ -29,7 +29,7 @@ def review(
         scale, zero = quants[name].scale[0], quants[name].zero_point[0]
         used = ((-128 - zero) * scale, (127 - zero) * scale)
         origin = "calibrated" if observed else "stored"
-        origin = "by hand" if name in by_hand else "fixed" if name in fixed else origin
+        origin = "fixed" if name in fixed else "by hand" if name in by_hand else origin
         limits = observed.limits[name] if observed else None
         found[name] = {
             "tensor": graph.tensors[name].source,
@@ -99,9 +99,6 @@ def range_notes(tensors: Mapping[str, Mapping[str, Any]], ranges: Mapping[str, B
     if constant:
         notes.append(f"the same number in all samples, so that its range is a guess: {_names(constant)}")
     hand = {n: e for n, e in tensors.items() if e["origin"] == "by hand"}
-    wider = [n for n, e in hand.items() if _width(e["used"]) > 1.1 * _width(ranges[n])]
-    if wider:
-        notes.append(f"wider than given by hand, since others share the scale: {_names(wider)}")
     idle = [n for n, e in hand.items() if n in seen and _width(seen[n]) < LITTLE * _width(ranges[n])]
     if idle:
         why = f"samples reach less than {100 * LITTLE:.0f} % of the range by hand"

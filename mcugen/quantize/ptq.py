@@ -90,6 +90,17 @@ def planned_quants(graph: Graph, ranges: Ranges) -> tuple[dict[str, Quant], froz
     return quants, frozenset(name for name in quants if groups.find(name) in groups.pinned)
 
 
+def spread_ranges(graph: Graph, ranges: Ranges, by_hand: Ranges) -> dict[str, tuple[float, float]]:
+    """Ranges by hand for all activations that share a quantization with one that has such a range: calibration has
+    no say in theirs, or it would widen them again."""
+    groups, _ = _group(graph, {**ranges, **by_hand})
+    hands: dict[str, tuple[float, float]] = {}
+    for name, (lo, hi) in by_hand.items():
+        old = hands.get(groups.find(name), (lo, hi))
+        hands[groups.find(name)] = min(lo, old[0]), max(hi, old[1])
+    return {name: hands[groups.find(name)] for name in ranges if groups.find(name) in hands}
+
+
 def _requantized_inputs(
     graph: Graph, node: Node, conflicts: list[tuple[Node, str]], quants: dict[str, Quant]
 ) -> tuple[Node, list[Node], dict[str, Tensor]]:
