@@ -154,5 +154,6 @@ def test_progress_names_every_stage(tmp_path: Path, x: Array) -> None:
         "reading the model": 1,
         "calibrating": 24,
         "counting values": 24,
+        "refining": 1,
         "placing the buffers": 1,
     }

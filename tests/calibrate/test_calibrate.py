@@ -19,7 +19,7 @@ from mcugen.ir import Array
 
 @pytest.fixture(scope="module")
 def x() -> Array:
-    return np.random.default_rng(7).standard_normal((24, 1, 4, 4)).astype(np.float32) ** 5
+    return np.random.default_rng(7).standard_normal((24, 1, 4, 4)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,8 @@ def test_contradictions(wishes: dict[str, Any]) -> None:
         choose_method(Wishes(**wishes))
 
 
-def test_mse_ranges_lie_within_min_max(tmp_path: Path, x: Array) -> None:
+def test_mse_ranges_lie_within_min_max(tmp_path: Path) -> None:
+    x = np.random.default_rng(7).laplace(0, 1, (20_000, 1, 4, 4)).astype(np.float32)
     model = zoo.small(tmp_path)
     whole = mcugen.build(model, calib=x, out=tmp_path).manifest
     narrow = mcugen.build(model, calib=x, calibration="mse", out=tmp_path).manifest

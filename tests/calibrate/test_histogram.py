@@ -45,7 +45,7 @@ def test_the_squared_error_is_never_above_that_of_min_max(name: str) -> None:
 
 
 def test_clipping_pays_where_a_few_values_lie_far_out() -> None:
-    values = DISTRIBUTIONS["far out"](np.random.default_rng(0))
+    values = np.random.default_rng(0).laplace(0, 1, 1_000_000)
     counts, limits = _counted(values)
     found = mse_range(counts, limits)
     assert _error(values, found) < 0.9 * _error(values, limits)
@@ -54,10 +54,10 @@ def test_clipping_pays_where_a_few_values_lie_far_out() -> None:
 
 def test_each_end_is_found_on_its_own() -> None:
     rng = np.random.default_rng(0)
-    values = np.concatenate([rng.uniform(-1, 0, 20_000), (rng.standard_normal(20_000) ** 5 / 100).clip(0)])
+    values = np.concatenate([rng.uniform(-1, 1, 1_000_000), [8.0]])
     counts, limits = _counted(values)
     lo, hi = mse_range(counts, limits)
-    assert lo < -0.9 and hi < 0.9 * limits[1]
+    assert lo < -0.9 and 0.9 < hi < 4.0
 
 
 def test_the_share_of_clipped_values() -> None:
