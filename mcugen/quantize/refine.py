@@ -164,11 +164,15 @@ def refine(
         before = _sqnr(graph, {**observed.ranges, **by_hand}, held, exact)
         result, trials = Refined(graph, observed, ()), []
         for name, attempt in zip(NAMES, (_equalized, _corrected), strict=True):
-            candidate = attempt(result, learn, by_hand, observe)
-            if isinstance(candidate, str):
-                trials.append(Trial(name, why=candidate))
+            try:
+                candidate = attempt(result, learn, by_hand, observe)
+                if isinstance(candidate, str):
+                    trials.append(Trial(name, why=candidate))
+                    continue
+                after = _sqnr(candidate.graph, {**candidate.observed.ranges, **by_hand}, held, exact)
+            except ModelError:  # the network as it is can be quantized
+                trials.append(Trial(name, why="its numbers would leave the range of float32"))
                 continue
-            after = _sqnr(candidate.graph, {**candidate.observed.ranges, **by_hand}, held, exact)
             kept = after > before
             why = "" if kept else "no better on the samples held back"
             trials.append(Trial(name, before, after, kept, measure, why))
@@ -185,13 +189,9 @@ def _equalized(
     if not scales:
         return "no channels to equalize: no layers with only ReLU between, or equal ranges"
     changed = equalize(state.graph, scales)
-    try:
-        if not all(t.data is None or np.isfinite(t.data).all() for t in changed.tensors.values()):
-            raise ModelError("weights overflow")
-        observed = observe(changed)
-    except ModelError:
-        return "the equalized network would leave the range of float32"
-    return replace(state, graph=changed, observed=observed, scales=scales)
+    if not all(t.data is None or np.isfinite(t.data).all() for t in changed.tensors.values()):
+        raise ModelError("weights overflow")
+    return replace(state, graph=changed, observed=observe(changed), scales=scales)
 
 
 def _corrected(

@@ -190,7 +190,9 @@ def test_a_build_tells_keeps_and_repeats_them(tmp_path: Path) -> None:
     manifest = json.loads((built.path / "net.json").read_text())
     assert [t["kept"] for t in manifest["refinements"]] == [True, True]
     report = verify(built.path, data=X, model=model)
-    plain = verify(mcugen.build(model, calib=X, refine=False, out=tmp_path / "plain").path, data=X, model=model)
+    plain = verify(
+        mcugen.build(model, calib=X, refine=False, out=tmp_path / "plain").path, data=X, model=model
+    )
     assert report.ok and plain.ok
     for ours, theirs in zip(report.layers, plain.layers, strict=True):
         assert ours.sqnr is not None and theirs.sqnr is not None and ours.sqnr > theirs.sqnr - 1.0
