@@ -127,12 +127,10 @@ def _stored_command(model: Path, board: str, **options: str | float | bool | lis
     for name, value in options.items():
         if value is None or value is False:
             continue
-        if isinstance(value, list):
-            words += [word for item in value for word in (f"--{name}", item)]
-            continue
-        words.append(f"--{name.replace('_', '-')}")
-        if value is not True:
-            words.append(_base_name(value) if isinstance(value, str) and name == "calib" else str(value))
+        for one in value if isinstance(value, list) else [value]:
+            words.append(f"--{name.replace('_', '-')}")
+            if one is not True:
+                words.append(_base_name(one) if isinstance(one, str) and name == "calib" else str(one))
     return shlex.join(words)
 
 
@@ -141,6 +139,7 @@ def _stored_command(model: Path, board: str, **options: str | float | bool | lis
 Examples:
   mcugen build kws.onnx --board nucleo-f446re --calib kws_calib.npz -o out/
   mcugen build kws.onnx --calib data:representative_dataset --percentile 99.99
+  mcugen build kws.onnx --calib kws_calib.npz --range input=-1:1 -v
   mcugen build kws_int8.tflite                # quantized already: its own integers
   mcugen build kws.onnx --calib random        # sizes are real, answers are not"""
 )
@@ -160,13 +159,35 @@ def build(
             help="The library's name, for its folder, files and C functions; by default the model file's.",
         ),
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="How samples become ranges: minmax (the default), percentile, or mse (least squared error).",
+        ),
+    ] = None,
     percentile: Annotated[
         float | None,
         typer.Option(
             metavar="P",
-            help="Calibrate by the P-th percentile of all values (50 < P <= 100), not by min-max.",
+            help="Calibrate by the P-th percentile of all values (50 < P <= 100; 99.99 if only the method is named).",
         ),
     ] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range",
+            metavar="NAME=LO:HI",
+            help="The range of a tensor by hand, in place of the calibrated one; may be repeated.",
+        ),
+    ] = None,
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine/--no-refine",
+            help="Try cross-layer equalization and bias correction; each is kept if samples held back say so.",
+        ),
+    ] = True,
     signature: SignatureOption = None,
     quantize: QuantizeOption = None,
     io: IoOption = None,
@@ -177,6 +198,10 @@ def build(
             "--debug-layers", help="Keep every layer's output in the arena, for a debugger: more RAM."
         ),
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Also print the ranges of all tensors, and what they clip."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compile MODEL into the folder FOLDER/NAME: C99 sources, manifest, and the integer graph for `verify`.
@@ -184,40 +209,38 @@ def build(
     A library that mcugen wrote there before is replaced, anything else is left alone.
     """
     from mcugen import pipeline
+    from mcugen.calibrate.by_hand import parse_ranges
     from mcugen.report import text
 
+    options: dict[str, Any] = {
+        "calib": calib,
+        "calibration": calibration,
+        "percentile": percentile,
+        "signature": signature,
+        "quantize": quantize,
+        "io": io,
+        "name": name,
+        "debug_layers": debug_layers,
+    }
+    command = _stored_command(model, board, **options, float=in_float, range=ranges, no_refine=not refine)
+    by_hand = parse_ranges(ranges or [])
     bar, track = _progress()
     with bar:
         built = pipeline.build(
             model,
-            calib=calib,
             board=board,
             out=out,
-            name=name,
-            percentile=percentile,
-            signature=signature,
-            quantize=quantize,
-            io=io,
+            ranges=by_hand,
+            refine=refine,
             in_float=in_float or (),
-            debug_layers=debug_layers,
             progress=track,
-            command=_stored_command(
-                model,
-                board,
-                calib=calib,
-                percentile=percentile,
-                signature=signature,
-                quantize=quantize,
-                io=io,
-                float=in_float,
-                name=name,
-                debug_layers=debug_layers,
-            ),
+            command=command,
+            **options,
         )
     if as_json:
         print(json.dumps(built.manifest, indent=1))
     else:
-        text.print_build(built)
+        text.print_build(built, verbose)
     if calib == "random":
         sys.stdout.flush()
         text.warn_random()

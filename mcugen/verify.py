@@ -234,6 +234,7 @@ def _compare_float(
     """Noise of every layer against our float graph, of the outputs against the model file."""
     float_graph = model.graph
     start, ours = 0, []
+    equalized = (library.manifest.get("refined") or {}).get("equalized", {})
     for floats in run_samples(float_graph, dict(zip(float_graph.inputs, reals, strict=True)), exact=False):
         part = slice(start, start + len(next(iter(floats.values()))))
         start = part.stop
@@ -246,6 +247,8 @@ def _compare_float(
                 totals.noise[i] = None
                 continue
             tensor = graph.tensors[name]
+            if name in equalized:
+                exact = exact / np.array(equalized[name])
             if tensor.channels:
                 exact = exact[..., list(tensor.channels.kept)]
             q = chunk[name][part].astype(np.float64)

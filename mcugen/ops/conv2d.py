@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mcugen.errors import Fault, ModelError
 from mcugen.fixed import activation_range, quantize_multiplier, saturating_mbqm
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops.op import (
@@ -185,7 +186,14 @@ def quantize_weighted(
 ) -> tuple[Node, dict[str, Tensor]]:
     """Integer constants of an operator with (x, weights, bias), per channel of the weights' `axis`."""
     x, w, b = node.inputs
-    weights, bias, scales = quantize_weights(graph.constant(w), graph.constant(b), quants[x].scale[0], axis)
+    step = quants[x].scale[0]
+    try:
+        weights, bias, scales = quantize_weights(graph.constant(w), graph.constant(b), step, axis)
+    except ValueError as error:
+        fix = "check the weights, and that the data are scaled as in training"
+        raise ModelError(
+            "numbers too far apart", [Fault(node.origin or node.name, str(error), fix)]
+        ) from None
     zeros = (0,) * len(scales)
     bias_scales = tuple(quants[x].scale[0] * s for s in scales)
     return node, {

@@ -6,7 +6,7 @@ become integers (mcugen.ops). Where two rules meet that cannot both hold, a requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mcugen.errors import Fault, InternalError
@@ -60,7 +60,7 @@ def _fits(bounds: tuple[float, float], quant: Quant) -> bool:
     return (-130 - zero_point) * scale <= bounds[0] and bounds[1] <= (129 - zero_point) * scale
 
 
-def _group(graph: Graph, ranges: Ranges, integer: list[Node]) -> tuple[_Groups, list[tuple[Node, str]]]:
+def _group(graph: Graph, ranges: Ranges, integer: Sequence[Node]) -> tuple[_Groups, list[tuple[Node, str]]]:
     """Sets of activations with one quantization, and the (node, input) pairs that need a requantize. `integer`: the
     nodes that have rules."""
     groups = _Groups(ranges)
@@ -84,6 +84,24 @@ def activation_quants(graph: Graph, groups: _Groups) -> dict[str, Quant]:
     for root in dict.fromkeys(groups.find(n) for n in names):
         quants[root] = groups.pinned.get(root) or activation_quant(*groups.ranges[root])
     return {name: quants[groups.find(name)] for name in names}
+
+
+def planned_quants(graph: Graph, ranges: Ranges) -> tuple[dict[str, Quant], frozenset[str]]:
+    """What `quantize` makes of the ranges, and the activations whose quantization an operator fixes."""
+    groups, _ = _group(graph, ranges, graph.nodes)
+    quants = activation_quants(graph, groups)
+    return quants, frozenset(name for name in quants if groups.find(name) in groups.pinned)
+
+
+def spread_ranges(graph: Graph, ranges: Ranges, by_hand: Ranges) -> dict[str, tuple[float, float]]:
+    """Ranges by hand for all activations that share a quantization with one that has such a range: calibration has
+    no say in theirs, or it would widen them again."""
+    groups, _ = _group(graph, {**ranges, **by_hand}, graph.nodes)
+    hands: dict[str, tuple[float, float]] = {}
+    for name, (lo, hi) in by_hand.items():
+        old = hands.get(groups.find(name), (lo, hi))
+        hands[groups.find(name)] = min(lo, old[0]), max(hi, old[1])
+    return {name: hands[groups.find(name)] for name in ranges if groups.find(name) in hands}
 
 
 def _requantized_inputs(

@@ -179,13 +179,37 @@ def warn_random() -> None:
     )
 
 
-def print_build(built: Build) -> None:
-    """What `mcugen build` says at the end."""
+def _ranges(manifest: dict[str, Any]) -> None:
+    """Every activation's range and what it clips."""
+    numbers = ("observed from", "to", "range from", "to ", "clipped")
+    table = _Rows("range", *numbers, "tensor", right=numbers, names=True)
+    for name, entry in manifest["calibration"]["tensors"].items():
+        seen = [f"{bound:.5g}" for bound in entry["observed"] or ()] or ["-", "-"]
+        used = [f"{bound:.5g}" for bound in entry["used"]]
+        clipped = "-" if entry["clipped"] is None else f"{100 * entry['clipped']:.3f} %"
+        table.add_row(entry["origin"], *seen, *used, clipped, name)
+    table.show()
+
+
+def _refinements(manifest: dict[str, Any]) -> None:
+    """What was tried on samples held back."""
+    for trial in manifest.get("refinements", ()):
+        if trial["tried"]:
+            before, after = ("-" if x is None else f"{x:.1f}" for x in (trial["before"], trial["after"]))
+            verdict = "kept" if trial["kept"] else "not kept"
+            console.print(f"refine  {trial['name']}: {before} -> {after} dB, {verdict}", markup=False)
+
+
+def print_build(built: Build, verbose: bool = False) -> None:
+    """What `mcugen build` says at the end; `verbose`: with a table of ranges."""
     manifest = built.manifest
     for note in manifest["notes"]:
         console.print(f"note: {note}", markup=False)
     _ports(manifest)
     _layers(manifest)
+    if verbose and "calibration" in manifest:
+        _ranges(manifest)
+    _refinements(manifest)
     _memory(manifest)
     console.print(f"wrote   {built.path}/ for {manifest['target']['board']}", markup=False)
     console.print(f"next    mcugen verify {shlex.quote(str(built.path))}", markup=False)
