@@ -141,7 +141,7 @@ static inline float mcugen_f32_ceil(float x)
 static inline float mcugen_f32_sqrt(float x)
 {
     int32_t exponent = 0; /* of 2, even */
-    if (!(x > 0.0f && x < HUGE_VALF)) {
+    if (!(x > 0.0f && x < MCUGEN_INFINITY)) {
         return x < 0.0f ? mcugen_f32_nan() : x;
     }
     if (x < 1.17549435e-38f) { /* subnormal */
@@ -196,7 +196,7 @@ static inline float mcugen_f32_exp(float x)
 {
     float part;
     if (!(x < 89.0f)) {
-        return x > 0.0f ? HUGE_VALF : x;
+        return x > 0.0f ? MCUGEN_INFINITY : x;
     }
     if (x < -104.0f) {
         return 0.0f;
@@ -313,8 +313,8 @@ static inline float mcugen_f32_gelu_tanh(float x)
 static inline float mcugen_f32_log(float x)
 {
     int32_t exponent = 0;
-    if (!(x > 0.0f && x < HUGE_VALF)) {
-        return x < 0.0f ? mcugen_f32_nan() : x == 0.0f ? -HUGE_VALF : x;
+    if (!(x > 0.0f && x < MCUGEN_INFINITY)) {
+        return x < 0.0f ? mcugen_f32_nan() : x == 0.0f ? -MCUGEN_INFINITY : x;
     }
     if (x < 1.17549435e-38f) { /* subnormal */
         x *= 16777216.0f;
@@ -382,7 +382,7 @@ static inline float mcugen_f32_sine(float x, uint32_t quarters)
 {
     float rest = x;
     float result;
-    if (!(x < HUGE_VALF)) {
+    if (!(x < MCUGEN_INFINITY)) {
         return mcugen_f32_nan();
     }
     if (x > 0.78539819f) {
