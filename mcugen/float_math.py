@@ -30,7 +30,7 @@ _DIGITS = np.array(  # of 2 / pi in binary: each word begins 8 bits later than t
 
 
 def _bits(x: Array) -> Array:
-    return np.ascontiguousarray(x, np.float32).view(np.uint32)
+    return np.asarray(x, np.float32).view(np.uint32)
 
 
 def _float(bits: Array) -> Array:

@@ -117,6 +117,13 @@ def test_activations_are_close_to_float64(name: str) -> None:
     assert np.all(error <= 1.5e-7 * np.maximum(np.abs(x), 2.0**-126))
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (2, 0), (2, 3, 4)])
+def test_keeps_shapes(shape: tuple[int, ...]) -> None:
+    x = np.full(shape, 0.7, np.float32)
+    for name in set(FUNCTIONS) - set(ARGUMENTS):
+        assert apply(name, x).shape == shape and apply(name, x).dtype == np.float32, name
+
+
 def test_special_values() -> None:
     for name in ("sqrt", "tanh", "erf", "sin", "atan", "floor", "ceil", "round", "sign"):
         assert np.signbit(apply(name, -0.0)) and not np.signbit(apply(name, 0.0)), name
