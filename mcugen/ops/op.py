@@ -164,6 +164,24 @@ def clamp_exact(x: Array, clamp: Clamp) -> Array:
     return np.where(x < lo, lo, np.where(x > hi, hi, x))
 
 
+def sum_exact(x: Array) -> Array:
+    """float32 sums over the last axis, which stays as 1: one element after the other."""
+    total = np.zeros((*x.shape[:-1], 1), np.float32)
+    with np.errstate(all="ignore"):
+        for k in range(x.shape[-1]):
+            total += x[..., k : k + 1]
+    return total
+
+
+def max_exact(x: Array) -> Array:
+    """The largest over the last axis, which stays as 1, as the C compares: `max < x ? x : max`."""
+    largest = x[..., :1]
+    for k in range(1, x.shape[-1]):
+        each = x[..., k : k + 1]
+        largest = np.where(largest < each, each, largest)
+    return largest
+
+
 def dot_exact(x: Array, w: Array) -> Array:
     """float32 sums over the last axis of x [..., K] * w [N, K] -> [..., N], one product after the other."""
     acc = np.zeros((*x.shape[:-1], w.shape[0]), np.float32)
