@@ -163,7 +163,9 @@ def _samples(library: HostLibrary, data: Any) -> SampleSet:
     if data is None or (isinstance(data, str) and data == "random"):
         ints = random_vectors(ports)
         reals = [dequantize_port(a, p) for a, p in zip(ints, ports, strict=True)]
-        return SampleSet(ints, reals, None, f"{RANDOM_VECTORS} seeded random vectors, all-min and all-max", [])
+        return SampleSet(
+            ints, reals, None, f"{RANDOM_VECTORS} seeded random vectors, all-min and all-max", []
+        )
     loaded = load_samples(ports, data)
     reals = [loaded.arrays[p["name"]] for p in ports]
     few = [
