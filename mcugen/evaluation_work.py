@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcugen.errors import UsageError
+from mcugen.errors import Fault, UsageError
 from mcugen.execute import rest
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array, Graph
@@ -150,7 +150,12 @@ def run_task(task: Task) -> Part | UsageError:
         try:
             loaded = load_samples(ports, task.data)
         except UsageError as error:
-            return error
+            name = Path(task.data).name
+            faults = [
+                f if name in f.where else Fault(f"{name}: {f.where}".removesuffix(": "), f.why, f.fix)
+                for f in error.faults
+            ]
+            return UsageError(error.headline, faults)
         arrays, labels, notes = loaded.arrays, loaded.labels, tuple(loaded.notes)
     else:
         arrays, labels, notes = dict(task.data), None, ()
