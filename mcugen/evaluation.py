@@ -109,6 +109,8 @@ def evaluate(
     chosen, faults = find_metrics(metrics)
     if jobs is not None and jobs < 1:
         faults.append(Fault("jobs", f"{jobs} processes cannot work", "give 1 or more"))
+    if reference < 0:
+        faults.append(Fault("reference", f"{reference} samples cannot be", "give 0 or more"))
     if executor is not None and jobs is not None:
         faults.append(Fault("jobs", "an executor decides that itself", "give one of the two"))
     if faults:

@@ -116,15 +116,17 @@ def open_place(place: Place) -> Opened:
 
 
 def _unpack(place: Place, files: Mapping[str, bytes], work: Path) -> tuple[Path, str | None]:
-    folder = work / "library"
+    folder = work / Path(place.folder).name
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     if place.model_file is None:
         return folder, place.model
     name, content = place.model_file
-    (work / name).write_bytes(content)
-    return folder, str(work / name)
+    path = work / "model file" / name
+    path.parent.mkdir()
+    path.write_bytes(content)
+    return folder, str(path)
 
 
 def _open(folder: Path, model: str | None) -> Opened:

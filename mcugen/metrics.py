@@ -37,7 +37,7 @@ def understand(labels: Array | None, count: int, port: Mapping[str, Any]) -> tup
     if labels is None:
         return None, []
     size = math.prod(port["shape"])
-    if port["scale"] is None and size == 1:  # an index: any number is a class
+    if is_index(port) and size == 1:  # any number is a class
         numbers, notes = class_numbers(labels, count, [1 << 31])
     elif labels.dtype.kind not in "biuf":
         return None, [f"labels are not scored: they are {labels.dtype}: numbers are needed"]
@@ -51,6 +51,11 @@ def understand(labels: Array | None, count: int, port: Mapping[str, Any]) -> tup
     else:
         numbers, notes = class_numbers(labels, count, port["shape"])
     return None if numbers is None else Truth("classes", numbers), notes
+
+
+def is_index(port: Mapping[str, Any]) -> bool:
+    """Whether a port's integers stand for themselves, not for real numbers."""
+    return port["scale"] is None and not str(port["dtype"]).startswith("float")
 
 
 def _one_hot(labels: Array, size: int) -> bool:
@@ -137,7 +142,7 @@ def beside_float(
     if classes and ours is not None and theirs is not None:
         result["agreement"] = float(np.mean(ours == theirs))
     noise = Noise()
-    real = [i for i, port in enumerate(ports) if port["scale"] is not None]  # indices have no noise
+    real = [i for i, port in enumerate(ports) if not is_index(port)]  # which have no noise
     for i in real:
         noise.add(exact[i], found[i])
     return result | ({"SQNR dB": noise.ratio} if real else {})

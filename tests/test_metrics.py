@@ -20,9 +20,10 @@ from mcugen.metrics import (
     understand,
 )
 
-TEN = {"shape": [10], "scale": 0.1}
-ONE = {"shape": [1], "scale": 0.1}
-INDEX = {"shape": [1], "scale": None}
+TEN = {"shape": [10], "scale": 0.1, "dtype": "int8"}
+ONE = {"shape": [1], "scale": 0.1, "dtype": "int8"}
+FLOAT = {"shape": [1], "scale": None, "dtype": "float32"}
+INDEX = {"shape": [1], "scale": None, "dtype": "int32"}
 
 
 @pytest.mark.parametrize("levels", [3, 1000])
@@ -62,6 +63,7 @@ def test_confusion_has_labels_in_rows() -> None:
         (np.arange(10) % 2, ONE, "binary"),
         ((np.arange(10) % 2).astype(np.float32).reshape(10, 1), ONE, "binary"),
         (np.arange(10), ONE, "targets"),
+        (np.arange(10), FLOAT, "targets"),
         (np.arange(10), INDEX, "classes"),
     ],
 )
@@ -87,7 +89,7 @@ def test_labels_that_mean_nothing(labels: Array, port: dict[str, Any], says: str
 
 def test_which_figures() -> None:
     rng = np.random.default_rng(2)
-    truth, _ = understand(np.arange(10) % 2, 10, {"shape": [2], "scale": 1.0})
+    truth, _ = understand(np.arange(10) % 2, 10, TEN | {"shape": [2]})
     assert truth is not None
     two = rng.standard_normal((10, 2))
     found = figures(truth, two)
