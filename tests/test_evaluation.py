@@ -26,6 +26,7 @@ import mcugen
 from mcugen import cli
 from mcugen.errors import UsageError, VerifyError
 from mcugen.evaluation import Evaluation, evaluate
+from mcugen.evaluation_work import Place, open_place
 from mcugen.ir import Array
 from mcugen.metrics import auc
 from mcugen.simulate import HostLibrary
@@ -239,6 +240,21 @@ def test_processes_give_the_same(folder: Path, x: Array, y: Array, small_tasks: 
         assert evaluate(folder / "out/small", **arguments, executor=threads) == here
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
         assert evaluate(folder / "out/small", **arguments, executor=processes) == here
+
+
+def test_each_thread_has_an_arena_of_its_own(folder: Path) -> None:
+    place, _ = Place.of(folder / "out/small", None, ship=False)
+    meet = threading.Barrier(2)
+
+    def library(_: int) -> HostLibrary:
+        opened = open_place(place).library
+        meet.wait()
+        assert open_place(place).library is opened
+        return opened
+
+    with ThreadPoolExecutor(2) as threads:
+        a, b = threads.map(library, range(2))
+    assert a is not b
 
 
 class Elsewhere(Executor):
