@@ -26,6 +26,8 @@ class ElementwiseFloat(Kernel):
     types = ((DType.FLOAT32, DType.FLOAT32),)
     headers = ("mcugen_broadcast.h", "mcugen_float.h", "mcugen_float_math.h", "mcugen_wide.h")
 
+    limits = ("at most 6 nested loops after merging axes",)
+
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         return reject_binary(node, graph, 0, 0)
 

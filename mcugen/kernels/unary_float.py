@@ -46,6 +46,8 @@ class UnaryFloat(Kernel):
     types = ((DType.FLOAT32, DType.FLOAT32),)
     headers = ("mcugen_float.h", "mcugen_float_math.h", "mcugen_wide.h")
 
+    limits = ("functions and powers that mcugen_float_math.h has",)
+
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         return fault(node.attrs["function"])
 
