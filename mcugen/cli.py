@@ -24,6 +24,7 @@ from mcugen.cli_options import (
     JsonOption,
     ModelArgument,
     QuantizeOption,
+    RecipeOption,
     SignatureOption,
 )
 from mcugen.errors import McugenError
@@ -51,7 +52,7 @@ def _base_name(text: str) -> str:
     return Path(text).resolve().name if Path(text).exists() else text
 
 
-def _stored_command(model: Path, board: str, **options: str | float | bool | list[str] | None) -> str:
+def _stored_command(model: Path, board: str, **options: str | float | bool | Path | list[str] | None) -> str:
     """The command that makes the library again, with base names only, so that equal input gives equal bytes."""
     words = ["mcugen", "build", model.name, "--board", _base_name(board)]
     for name, value in options.items():
@@ -60,7 +61,7 @@ def _stored_command(model: Path, board: str, **options: str | float | bool | lis
         for one in value if isinstance(value, list) else [value]:
             words.append(f"--{name.replace('_', '-')}")
             if one is not True:
-                words.append(_base_name(one) if isinstance(one, str) and name == "calib" else str(one))
+                words.append(_base_name(str(one)) if name in ("calib", "recipe") else str(one))
     return shlex.join(words)
 
 
@@ -112,16 +113,17 @@ def build(
         ),
     ] = None,
     refine: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--refine/--no-refine",
             help="Try cross-layer equalization and bias correction; each is kept if samples held back say so.",
         ),
-    ] = True,
+    ] = None,
     signature: SignatureOption = None,
     quantize: QuantizeOption = None,
     io: IoOption = None,
     in_float: FloatOption = None,
+    recipe: RecipeOption = None,
     debug_layers: Annotated[
         bool,
         typer.Option(
@@ -149,10 +151,13 @@ def build(
         "signature": signature,
         "quantize": quantize,
         "io": io,
+        "recipe": recipe,
         "name": name,
         "debug_layers": debug_layers,
     }
-    command = _stored_command(model, board, **options, float=in_float, range=ranges, no_refine=not refine)
+    command = _stored_command(
+        model, board, **options, float=in_float, range=ranges, no_refine=refine is False
+    )
     by_hand = parse_ranges(ranges or [])
     bar, track = progress_bar()
     with bar:
@@ -317,6 +322,7 @@ def analyze(
     quantize: QuantizeOption = None,
     io: IoOption = None,
     in_float: FloatOption = None,
+    recipe: RecipeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
@@ -327,7 +333,7 @@ def analyze(
 
     bar, track = progress_bar()
     with bar:
-        result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or ())
+        result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or (), recipe)
     if as_json:
         print(json.dumps(result, indent=1))
     else:

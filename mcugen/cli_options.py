@@ -58,4 +58,12 @@ FloatOption = Annotated[
         "Repeatable.",
     ),
 ]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE",
+        help="A .toml file of such options, and of types and calibration of single layers.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout; errors go to stderr.")]

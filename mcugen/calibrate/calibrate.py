@@ -26,7 +26,8 @@ RANDOM_SAMPLES = 32
 @dataclass(frozen=True)
 class Wishes:
     """What the user chose. calib: see `load_data`, `random`, or a .json of stored ranges; method: of METHODS;
-    by_hand: ranges {name: (lo, hi)} that override calibration; refine: whether refinements are tried."""
+    by_hand: ranges {name: (lo, hi)} that override calibration; refine: whether refinements are tried; methods: of
+    activations that have another than `method`."""
 
     calib: Any = None
     method: str | None = None
@@ -34,6 +35,7 @@ class Wishes:
     by_hand: Mapping[str, Bounds] = field(default_factory=dict)
     refine: bool = True
     seed: int = 0
+    methods: Mapping[str, Method] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ def calibrate_model(
     notes += [] if is_random else data_notes(data)
 
     def observed_in(changed: Graph) -> Observed:
-        return observe(changed, samples, method, progress, count=bool(by_hand))
+        return observe(changed, samples, method, progress, bool(by_hand), wishes.methods)
 
     observed = observed_in(graph)
     by_hand = spread_ranges(graph, observed.ranges, by_hand)
