@@ -11,7 +11,7 @@ from mcugen import __version__
 from mcugen.access import Direction
 from mcugen.ctext import array_text, comment_text, number_text
 from mcugen.interface import interface
-from mcugen.ir import Graph
+from mcugen.ir import DType, Graph
 from mcugen.kernels.kernel import C_TYPES, Call, TableRef, Tables, Value
 from mcugen.library import Library
 from mcugen.resources import data_dir
@@ -94,6 +94,12 @@ def _tensor_place(library: Library, tensor: str) -> str:
     return _place(states[tensor], "state") if tensor in states else _place(library.storage.offset(tensor))
 
 
+def _operand_text(library: Library, tensor: str, table: TableRef) -> str:
+    """A stored constant as kernels take operands: as bytes."""
+    bytewise = library.graph.type(tensor).dtype is DType.INT8
+    return f"{'' if bytewise else '(const int8_t *)'}{library.name}_{table.name}"
+
+
 def _call_context(
     library: Library, layer: Layer, calls: Sequence[Call], tables: Tables
 ) -> list[dict[str, Any]]:
@@ -102,7 +108,7 @@ def _call_context(
     for number, call in enumerate(calls):
         constants = operand_tables(library.graph, layer, call, tables)
         operands = [
-            f"{library.name}_{constants[i].name}" if i in constants else _tensor_place(library, i)
+            _operand_text(library, i, constants[i]) if i in constants else _tensor_place(library, i)
             for i in (*call.inputs, call.output)
         ]
         scratch = f"{layer.node.name}/scratch"
