@@ -7,12 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.fixed import INT32_MAX
 from mcugen.ir import DType, Graph, Node
 from mcugen.kernels.conv2d_float import spatial_fields
 from mcugen.kernels.conv2d_portable import geometry
-from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, read_first_access
 from mcugen.ops.dynamic_range import is_dynamic
 from mcugen.ops.op import clamp_of
 
@@ -55,6 +56,9 @@ class Conv2DDynamic(Kernel):
         products = g.kernel[0] * g.kernel[1] * g.x_channels // g.groups
         quantizing = 40.0 * graph.type(node.inputs[0]).elements
         return quantizing + (4.0 * products + 40.0) * g.y[0] * g.y[1] * g.y_channels
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        return (read_first_access(node, graph), None, None)
 
     def scratch(self, node: Node, graph: Graph) -> int:
         return graph.type(node.inputs[0]).elements
