@@ -89,7 +89,8 @@ def tables(results: Figures) -> str:
     lines += _table(results, "Code, bytes of flash:", "code_bytes")
     lines += _table(results, "Arena, bytes of RAM:", "arena_bytes")
     lines += _table(results, "Executed instructions of one inference:", "instructions")
-    lines += _table(results, "Accuracy (kws on clips it was not calibrated on, sww on its calibration samples):", "accuracy", "{:.2%}")
+    scored = "kws on clips it was not calibrated on, sww on its calibration samples"
+    lines += _table(results, f"Accuracy ({scored}):", "accuracy", "{:.2%}")
     lines += _table(results, "Same class as the float model:", "agreement", "{:.2%}")
     lines += _table(results, "Signal to quantization noise of the output, dB:", "sqnr", "{:.1f}")
     return "\n".join(lines)
