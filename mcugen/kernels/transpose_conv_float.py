@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import DType, Graph, Node
-from mcugen.kernels.conv2d_float import weighted_fields
-from mcugen.kernels.kernel import Call, Kernel, Tables
+from mcugen.kernels.conv2d_float import Conv2DFloat32, weighted_fields
+from mcugen.kernels.kernel import Call, Tables
 from mcugen.kernels.transpose_conv_portable import transpose_conv_access, transpose_conv_fields
 from mcugen.ops import OPS
 
 
-class TransposeConvFloat32(Kernel):
+class TransposeConvFloat32(Conv2DFloat32):
     name = "transpose_conv_float32"
     ops = ("transpose_conv",)
-    types = ((DType.FLOAT32, DType.FLOAT32),)
-    headers = ("mcugen_float.h", "mcugen_wide.h", "mcugen_window.h")
     template = "transpose_conv_float"
-    context = {"weight": "float32", "ctype": "float"}
-    stored = DType.FLOAT32
-    limits: ClassVar[tuple[str, ...]] = ("float32 weights",)
-
-    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
-        weights = graph.type(node.inputs[1]).dtype
-        return None if weights is self.stored else f"it is for {self.stored} weights, not {weights}"
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         return 10.0 * OPS[node.op].macs(node, graph) + 80.0 * graph.type(node.outputs[0]).elements
