@@ -14,7 +14,7 @@ import numpy as np
 
 from mcugen.ir import Array, Attr, Graph, Node, TensorType
 from mcugen.ops.conv2d import output_range, window_patches, window_shape
-from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.op import Op, clamp_array, clamp_of, limits
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode, Window
@@ -110,5 +110,6 @@ class MaxPool2D(Op):
         return (clamp_array(self._largest(node, graph, xs[0], -math.inf), clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        lo, hi = output_range(node, graph)
-        return (np.clip(self._largest(node, graph, xs[0], -128), lo, hi).astype(np.int8),)
+        dtype = graph.type(node.outputs[0]).dtype
+        largest = self._largest(node, graph, xs[0], limits(dtype)[0])
+        return (np.clip(largest, *output_range(node, graph)).astype(dtype.numpy),)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mcugen.fixed import mbqm, quantize_multiplier, saturating_rounding_multiply_by_pot
 from mcugen.ir import Array, Graph, Node, TensorType
-from mcugen.ops.op import Op
+from mcugen.ops.op import Op, limits
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -154,7 +154,11 @@ class Mean(Op):
         centred = xs[0].astype(np.int64) - x.zero_point
         acc = centred.sum(axis=node.attrs["axes"], keepdims=node.attrs["keepdims"])
         acc = saturating_rounding_multiply_by_pot(acc, max(shift, 0))
-        return (np.clip(mbqm(acc, multiplier, min(shift, 0)) + y.zero_point, -128, 127).astype(np.int8),)
+        return (
+            np.clip(mbqm(acc, multiplier, min(shift, 0)) + y.zero_point, *limits(y.dtype)).astype(
+                y.dtype.numpy
+            ),
+        )
 
 
 class Sum(Mean):

@@ -121,7 +121,7 @@ class Pad(Op):
 
 def fill_value(node: Node, graph: Graph) -> float:
     """The element of the padding: the real value, or the integer under the output's quantization, saturated."""
-    quant = graph.type(node.outputs[0]).quant
-    if quant is None:
+    y = graph.type(node.outputs[0])
+    if y.quant is None:
         return float(node.attrs["value"])
-    return int(quantize_array(np.array(node.attrs["value"]), quant))
+    return int(quantize_array(np.array(node.attrs["value"]), y.quant, y.dtype))

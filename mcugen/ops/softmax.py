@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.fixed import softmax_int8, softmax_params
-from mcugen.ir import Array, Graph, Node, Quant, TensorType
+from mcugen.ir import Array, DType, Graph, Node, Quant, TensorType
 from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
-OUTPUT_QUANT = Quant((1 / 256,), (-128,))
+OUTPUT_QUANTS = {DType.INT8: Quant((1 / 256,), (-128,)), DType.INT16: Quant((1 / 32768,), (0,))}
 DEPTH_LIMIT = 4096  # the sum has 12 integer bits
 
 
@@ -67,7 +67,7 @@ def import_tflite_softmax(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     x, y = ctx.type(n.inputs[0]), ctx.type(n.outputs[0])
     if ctx.is_quantized(n.outputs[0]):
         ctx.require_int8(n, n.inputs[0], n.outputs[0])
-        if y.quant != OUTPUT_QUANT:
+        if y.quant != OUTPUT_QUANTS[DType.INT8]:
             ctx.invalid(
                 n, f"output scale {y.scale:g} and zero point {y.zero_point} instead of 1/256 and -128"
             )
@@ -105,5 +105,5 @@ class Softmax(Op):
     def batchable(self, node: Node, graph: Graph) -> bool:
         return len(graph.type(node.inputs[0]).shape) > 1
 
-    def fixed_quant(self, node: Node) -> Quant | None:
-        return OUTPUT_QUANT
+    def fixed_quant(self, node: Node, dtype: DType = DType.INT8) -> Quant | None:
+        return OUTPUT_QUANTS[dtype]

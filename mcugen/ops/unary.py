@@ -15,7 +15,7 @@ import numpy as np
 
 from mcugen import fixed
 from mcugen.fixed_math import abs_table, elu_table, rsqrt_table
-from mcugen.ir import Array, Attr, Graph, Node, Quant, TensorType
+from mcugen.ir import Array, Attr, DType, Graph, Node, Quant, TensorType
 from mcugen.ops.functions import Expression, X, evaluate
 from mcugen.ops.op import Op
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
-FIXED_QUANTS = {"sigmoid": Quant((1 / 256,), (-128,)), "tanh": Quant((1 / 128,), (0,))}
+FIXED_QUANTS = {
+    DType.INT8: {"sigmoid": Quant((1 / 256,), (-128,)), "tanh": Quant((1 / 128,), (0,))},
+    DType.INT16: dict.fromkeys(("sigmoid", "tanh"), Quant((1 / 32768,), (0,))),
+}
 RATIO_LIMIT = 2.0**20  # of input to output scale; beyond it TFLM's left shift would leave int32
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875  # ONNX's defaults
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -159,7 +162,7 @@ def _exact_table(function: Expression, x: TensorType, y: TensorType) -> Array | 
     name, parameters = function[0], function[2:]
     if function[1:2] != (X,) or any(isinstance(p, tuple) for p in parameters):
         return None
-    if name in FIXED_QUANTS and y.quant == FIXED_QUANTS[name]:
+    if name in FIXED_QUANTS[DType.INT8] and y.quant == FIXED_QUANTS[DType.INT8][name]:
         build = fixed.logistic_table if name == "sigmoid" else fixed.tanh_table
         return build(x.scale, x.zero_point)
     quants = (x.scale, x.zero_point, y.scale, y.zero_point)
@@ -213,5 +216,5 @@ class Unary(Op):
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (table(node, graph)[xs[0].astype(np.int64) + 128],)
 
-    def fixed_quant(self, node: Node) -> Quant | None:
-        return FIXED_QUANTS.get(node.attrs["function"][0])
+    def fixed_quant(self, node: Node, dtype: DType = DType.INT8) -> Quant | None:
+        return FIXED_QUANTS[dtype].get(node.attrs["function"][0])
