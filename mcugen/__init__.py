@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mcugen.evaluation import Evaluation, evaluate
     from mcugen.pipeline import Build, build
     from mcugen.simulate import HostLibrary
 
-__all__ = ["Build", "HostLibrary", "build"]
+__all__ = ["Build", "Evaluation", "HostLibrary", "build", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +20,10 @@ def __getattr__(name: str) -> Any:
         from mcugen import pipeline
 
         return getattr(pipeline, name)
+    if name in ("evaluate", "Evaluation"):
+        from mcugen import evaluation
+
+        return getattr(evaluation, name)
     if name == "HostLibrary":
         from mcugen.simulate import HostLibrary
 

@@ -1,4 +1,4 @@
-"""The command line: arguments in, exit code out. No logic: see pipeline.py, verify.py, report/."""
+"""The command line: arguments in, exit code out. No logic: see pipeline.py, verify.py, evaluation.py, report/."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,6 +16,7 @@ import typer
 
 from mcugen import __version__
 from mcugen.errors import McugenError
+from mcugen.report.bar import progress_bar
 
 EXIT_CODES = """\b
 Exit codes: 0 fine; 1 internal error; 2 usage, data; 3 unreadable or invalid model;
@@ -38,6 +37,9 @@ app = typer.Typer(
 ModelArgument = Annotated[
     Path,
     typer.Argument(metavar="MODEL", help="The trained network: float .onnx, or .tflite.", show_default=False),
+]
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="A folder that `mcugen build` wrote.", show_default=False)
 ]
 SignatureOption = Annotated[
     str | None,
@@ -86,36 +88,6 @@ FloatOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout; errors go to stderr.")]
 
 
-Track = Callable[[Iterable[Any], str], Iterator[Any]]
-
-
-def _progress() -> tuple[AbstractContextManager[Any], Track]:
-    """A progress bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        return nullcontext(), lambda chunks, title: iter(chunks)
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-
-    def track(chunks: Iterable[Any], title: str) -> Iterator[Any]:
-        """Chunks are dicts of arrays with the sample axis first; their total is known if `chunks` has a length."""
-        task = bar.add_task(title, total=len(chunks) if isinstance(chunks, Sized) else None)
-        for chunk in chunks:
-            yield chunk
-            bar.advance(task, len(next(iter(chunk.values()))) if chunk else 1)
-        bar.remove_task(task)
-
-    return bar, track
-
-
 def _base_name(text: str) -> str:
     """A path's last part; anything that is no path as it is."""
     return Path(text).resolve().name if Path(text).exists() else text
@@ -127,12 +99,10 @@ def _stored_command(model: Path, board: str, **options: str | float | bool | lis
     for name, value in options.items():
         if value is None or value is False:
             continue
-        if isinstance(value, list):
-            words += [word for item in value for word in (f"--{name}", item)]
-            continue
-        words.append(f"--{name.replace('_', '-')}")
-        if value is not True:
-            words.append(_base_name(value) if isinstance(value, str) and name == "calib" else str(value))
+        for one in value if isinstance(value, list) else [value]:
+            words.append(f"--{name.replace('_', '-')}")
+            if one is not True:
+                words.append(_base_name(one) if isinstance(one, str) and name == "calib" else str(one))
     return shlex.join(words)
 
 
@@ -141,6 +111,7 @@ def _stored_command(model: Path, board: str, **options: str | float | bool | lis
 Examples:
   mcugen build kws.onnx --board nucleo-f446re --calib kws_calib.npz -o out/
   mcugen build kws.onnx --calib data:representative_dataset --percentile 99.99
+  mcugen build kws.onnx --calib kws_calib.npz --range input=-1:1 -v
   mcugen build kws_int8.tflite                # quantized already: its own integers
   mcugen build kws.onnx --calib random        # sizes are real, answers are not"""
 )
@@ -160,13 +131,35 @@ def build(
             help="The library's name, for its folder, files and C functions; by default the model file's.",
         ),
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="How samples become ranges: minmax (the default), percentile, or mse (least squared error).",
+        ),
+    ] = None,
     percentile: Annotated[
         float | None,
         typer.Option(
             metavar="P",
-            help="Calibrate by the P-th percentile of all values (50 < P <= 100), not by min-max.",
+            help="Calibrate by the P-th percentile of all values (50 < P <= 100; 99.99 if only the method is named).",
         ),
     ] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range",
+            metavar="NAME=LO:HI",
+            help="The range of a tensor by hand, in place of the calibrated one; may be repeated.",
+        ),
+    ] = None,
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine/--no-refine",
+            help="Try cross-layer equalization and bias correction; each is kept if samples held back say so.",
+        ),
+    ] = True,
     signature: SignatureOption = None,
     quantize: QuantizeOption = None,
     io: IoOption = None,
@@ -177,6 +170,10 @@ def build(
             "--debug-layers", help="Keep every layer's output in the arena, for a debugger: more RAM."
         ),
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Also print the ranges of all tensors, and what they clip."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compile MODEL into the folder FOLDER/NAME: C99 sources, manifest, and the integer graph for `verify`.
@@ -184,40 +181,38 @@ def build(
     A library that mcugen wrote there before is replaced, anything else is left alone.
     """
     from mcugen import pipeline
+    from mcugen.calibrate.by_hand import parse_ranges
     from mcugen.report import text
 
-    bar, track = _progress()
+    options: dict[str, Any] = {
+        "calib": calib,
+        "calibration": calibration,
+        "percentile": percentile,
+        "signature": signature,
+        "quantize": quantize,
+        "io": io,
+        "name": name,
+        "debug_layers": debug_layers,
+    }
+    command = _stored_command(model, board, **options, float=in_float, range=ranges, no_refine=not refine)
+    by_hand = parse_ranges(ranges or [])
+    bar, track = progress_bar()
     with bar:
         built = pipeline.build(
             model,
-            calib=calib,
             board=board,
             out=out,
-            name=name,
-            percentile=percentile,
-            signature=signature,
-            quantize=quantize,
-            io=io,
+            ranges=by_hand,
+            refine=refine,
             in_float=in_float or (),
-            debug_layers=debug_layers,
             progress=track,
-            command=_stored_command(
-                model,
-                board,
-                calib=calib,
-                percentile=percentile,
-                signature=signature,
-                quantize=quantize,
-                io=io,
-                float=in_float,
-                name=name,
-                debug_layers=debug_layers,
-            ),
+            command=command,
+            **options,
         )
     if as_json:
         print(json.dumps(built.manifest, indent=1))
     else:
-        text.print_build(built)
+        text.print_build(built, verbose)
     if calib == "random":
         sys.stdout.flush()
         text.warn_random()
@@ -231,9 +226,7 @@ Examples:
   mcugen verify out/kws --emulate             # also as firmware in the emulator"""
 )
 def verify(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder that `mcugen build` wrote.", show_default=False)
-    ],
+    folder: FolderArgument,
     data: Annotated[
         str | None,
         typer.Option(
@@ -267,7 +260,7 @@ def verify(
     from mcugen.report import text
     from mcugen.verify import verify as run
 
-    bar, track = _progress()
+    bar, track = progress_bar()
     with bar:
         report = run(folder, data=data, model=model, on_board=emulate, board=board, progress=track)
     if as_json:
@@ -275,6 +268,81 @@ def verify(
     else:
         text.print_verify(report)
     report.check()
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  mcugen evaluate out/kws --data kws_test.npz --model kws.onnx
+  mcugen evaluate out/kws --data kws_test.npz --metric scores:f1      # your f1 in scores.py
+  mcugen evaluate out/ad --data clips.npz --metric reconstruction-auc # an autoencoder"""
+)
+def evaluate(
+    folder: FolderArgument,
+    data: Annotated[
+        list[str],
+        typer.Option(
+            metavar="DATA",
+            help="Test samples, in the forms of `build --calib`, with labels as array `y` or `labels`: class numbers, "
+            "0 or 1, or target values. Given several times: parts, each read only where it is evaluated.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL", help="The float model file, to score it, too, and for the SQNR by layer."
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC",
+            help="Beside the standard metrics: reconstruction-auc, or module:function, a function of yours (outputs, "
+            "labels, inputs) that gives a number or a dict of numbers. Can be repeated.",
+        ),
+    ] = None,
+    no_reference: Annotated[
+        bool,
+        typer.Option(
+            "--no-reference",
+            help="Leave out the integer reference and the layers. By default they run on 1,000 samples.",
+        ),
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", metavar="N", help="Processes; by default one for each processor."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the library in FOLDER on labelled data: float model, integer reference and C side by side.
+
+    Top-1, top-5, AUC, confusion matrix, or MSE and MAE, whichever the labels are for; agreement and SQNR with --model.
+    Exit code 6 if C and reference differ in a byte.
+    """
+    from dataclasses import asdict
+
+    from mcugen.evaluation import REFERENCE_SAMPLES
+    from mcugen.evaluation import evaluate as run
+    from mcugen.report import text
+    from mcugen.report.evaluation import print_evaluation
+
+    bar, track = progress_bar()
+    with bar:
+        found = run(
+            folder,
+            data=data[0] if len(data) == 1 else data,
+            model=model,
+            metrics=metric or (),
+            reference=0 if no_reference else REFERENCE_SAMPLES,
+            jobs=jobs,
+            progress=track,
+        )
+    if as_json:
+        print(json.dumps({"ok": found.ok, **text.finite(asdict(found))}, indent=1))
+    else:
+        print_evaluation(found)
+    found.check()
 
 
 @app.command(
@@ -299,7 +367,7 @@ def analyze(
     """
     from mcugen.report import analysis, text
 
-    bar, track = _progress()
+    bar, track = progress_bar()
     with bar:
         result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or ())
     if as_json:

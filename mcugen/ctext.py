@@ -36,7 +36,7 @@ def formula_text(scale: float, zero_point: int) -> str:
 def number_text(value: float) -> str:
     """A number as a C constant of its type, int or float32."""
     if isinstance(value, float):
-        return f"{'-' if value < 0 else ''}HUGE_VALF" if np.isinf(value) else f"{float_text(value)}f"
+        return f"{'-' if value < 0 else ''}MCUGEN_INFINITY" if np.isinf(value) else f"{float_text(value)}f"
     return "(-2147483647 - 1)" if value == -(2**31) else str(value)
 
 

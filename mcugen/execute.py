@@ -60,6 +60,19 @@ def _operand(graph: Graph, name: str, values: Mapping[str, Array], states: Mappi
     return states[name] if name in states else values[name]
 
 
+def batches(graph: Graph, samples: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    """The samples of `run_samples` as `run` takes them: as many at once as fit, or one by one."""
+    count = len(next(iter(samples.values())))
+    feeds = {name: samples[name].reshape(count, *graph.type(name).shape) for name in graph.inputs}
+    if not batchable(graph):
+        yield from ({n: f[i] for n, f in feeds.items()} for i in range(count))
+        return
+    widest = max(t.type.elements for t in graph.tensors.values() if t.data is None)
+    step = max(1, min(256, CHUNK_BYTES // (8 * widest * 9)))
+    for i in range(0, count, step):
+        yield {n: f[i : i + step].reshape(-1, *f.shape[2:]) for n, f in feeds.items()}
+
+
 def run_samples(
     graph: Graph, samples: Mapping[str, Array], states: States | None = None, exact: bool = True
 ) -> Iterator[dict[str, Array]]:
@@ -67,19 +80,13 @@ def run_samples(
     batch axis (or the whole shape, if it has none); each array given back is [n, *shape of the tensor's type]
     with the batch axis merged into n. `states` persist over the samples and are overwritten; without them the
     first sample starts from a reset. `exact` as in `run`."""
-    count = len(next(iter(samples.values())))
-    feeds = {name: samples[name].reshape(count, *graph.type(name).shape) for name in graph.inputs}
     if batchable(graph):
-        widest = max(t.type.elements for t in graph.tensors.values() if t.data is None)
-        step = max(1, min(256, CHUNK_BYTES // (8 * widest * 9)))
-        for i in range(0, count, step):
-            chunk = {n: f[i : i + step].reshape(-1, *f.shape[2:]) for n, f in feeds.items()}
+        for chunk in batches(graph, samples):
             yield {n: v.reshape(-1, *graph.type(n).shape) for n, v in run(graph, chunk, exact=exact).items()}
     else:
         memory = rest(graph) if states is None else states
-        for i in range(count):
-            values = run(graph, {n: f[i] for n, f in feeds.items()}, memory, exact)
-            yield {n: v[np.newaxis] for n, v in values.items()}
+        for chunk in batches(graph, samples):
+            yield {n: v[np.newaxis] for n, v in run(graph, chunk, memory, exact).items()}
 
 
 def outputs(graph: Graph, samples: Mapping[str, Array]) -> dict[str, Array]:

@@ -47,6 +47,14 @@ class Original:
     def graph(self) -> Graph:
         return self.model.graph
 
+    def run(self, reals: Sequence[Array]) -> list[Array]:
+        """Outputs of a float model for samples [N, *input_shape]; its states go on from where they are."""
+        if self.runner is not None:
+            return self.outputs(reals, ())
+        feeds = dict(zip(self.graph.inputs, reals, strict=True))
+        chunks = run_samples(self.graph, feeds, self.states)
+        return self.outputs(reals, [{n: c[n] for n in self.graph.outputs} for c in chunks])
+
     def outputs(self, reals: Sequence[Array], ours: Sequence[Mapping[str, Array]]) -> list[Array]:
         """Outputs of a float model for samples [N, *input_shape]: by onnxruntime from ONNX; from .tflite what our
         own float references gave, chunk by chunk."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mcugen.boards import Board, load_board
-from mcugen.calibrate.data import DataSet, InputSpec, load_data, random_data
-from mcugen.calibrate.ranges import calibrate, read_ranges
+from mcugen.calibrate.calibrate import Calibrated, Wishes, calibrate_model
+from mcugen.calibrate.data import InputSpec
 from mcugen.check import check_graph
 from mcugen.errors import Fault, UsageError
 from mcugen.fit import check_fit
@@ -47,10 +47,20 @@ class Settings:
     signature: str | None = None
     debug_layers: bool = False
     seed: int = 0
+    calibration: str | None = None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    refine: bool = True
     command: str = ""
     recipe: Recipe | None = None  # int8 if nothing is said
     io: DType | None = None  # elements of inputs and outputs; the recipe's, or the file's own
     in_float: tuple[str, ...] = ()  # patterns of the layers that compute real numbers
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether something was said about calibration."""
+        return bool(self.ranges) or any(
+            wish is not None for wish in (self.calib, self.percentile, self.calibration)
+        )
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Compiled:
     signature: str | None = None  # the one that the user chose
     recipe: str = "int8"  # or `file` where the file is quantized
     io: DType | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)  # of calibration, for the manifest
 
 
 @dataclass(frozen=True)
@@ -100,39 +111,19 @@ def read(path: Path, signature: str | None = None) -> Model:
     return model
 
 
-def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Ranges:
-    """Ranges of all activations, from calibration data or stored by an earlier build."""
-    calib = settings.calib
-    if calib is None:
-        raise UsageError(
-            "a float model needs calibration data",
-            [
-                Fault(
-                    "--calib",
-                    "not given",
-                    "--calib data.npz with some hundred real samples (or --calib random for a first try)",
-                )
-            ],
-        )
-    if settings.percentile is not None and not 50.0 < settings.percentile <= 100.0:
-        why = f"{settings.percentile:g} is not above 50 and at most 100"
-        raise UsageError(
-            "no such percentile", [Fault("--percentile", why, "99.9 or 99.99 cut outliers; 100 is min-max")]
-        )
-    if isinstance(calib, str | Path) and str(calib).endswith(".json"):
-        if settings.percentile is not None:
-            fault = Fault(
-                "--percentile", "an earlier build's ranges hold no samples", "give samples as --calib"
-            )
-            raise UsageError("percentiles need samples", [fault])
-        return read_ranges(Path(calib), graph)
-    if isinstance(calib, str) and calib == "random":
-        data: DataSet = random_data(input_specs(graph), 32, settings.seed)
-    else:
-        data = load_data(calib, input_specs(graph), purpose="calibration")
-    notes += data.notes
-    samples = {name: data.arrays[graph.tensors[name].source or name] for name in graph.inputs}
-    return calibrate(graph, samples, settings.percentile, progress)
+def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Calibrated:
+    """Ranges of all activations, from calibration data or stored by an earlier build, and refinements."""
+    activations = TRAITS[settings.recipe or Recipe.INT8].activations
+    wishes = Wishes(
+        settings.calib,
+        settings.calibration,
+        settings.percentile,
+        settings.ranges,
+        settings.refine and activations is DType.INT8,
+        settings.seed,
+        activations,
+    )
+    return calibrate_model(graph, input_specs(graph), wishes, progress, notes)
 
 
 def compile_graph(
@@ -219,22 +210,24 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     check_types(recipe, settings, model.quantized)
     ranges: Ranges = {}
     calibrates = TRAITS[recipe].calibrated and not model.quantized
+    record: dict[str, Any] = {}
+    tuned = model
     if calibrates:
-        ranges = find_ranges(model.graph, settings, progress, notes)
-    elif settings.calib is not None or settings.percentile is not None:
+        calibrated = find_ranges(model.graph, settings, progress, notes)
+        tuned, ranges, record = replace(model, graph=calibrated.graph), calibrated.ranges, calibrated.record
+    elif settings.calibrates:
         why = "the model is quantized already" if model.quantized else f"{recipe} needs no ranges"
-        notes.append(f"{why}: --calib and --percentile change nothing")
+        notes.append(f"{why}: calibration changes nothing")
     if model.quantized and settings.recipe is not None:
         notes.append("the model is quantized already: --quantize changes nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
     with stage(progress, "placing the buffers"):
-        graph = final_graph(model, ranges, settings, board, notes)
+        graph = final_graph(tuned, ranges, settings, board, notes)
         library = lay_out(graph, board, name, path.name, model.sha256, command, settings.debug_layers)
     notes += float_notes(graph, board)
     kind = "file" if model.quantized else recipe.value
-    return Compiled(
-        library, model.graph, ranges, tuple(notes), model.format, settings.signature, kind, settings.io
-    )
+    source = (model.format, settings.signature)
+    return Compiled(library, model.graph, ranges, tuple(notes), *source, kind, settings.io, record)
 
 
 def write(compiled: Compiled, out: Path) -> Build:
@@ -253,6 +246,7 @@ def write(compiled: Compiled, out: Path) -> Build:
         source = (compiled.format, compiled.signature)
         manifest.update(describe(library, tables, files, original, compiled.ranges, notes, *source))
         manifest["quantization"] = {"recipe": compiled.recipe, "io": compiled.io}
+        manifest.update(compiled.record)
 
     folder = write_folder(out, library.name, files, finish, manifest)
     return Build(folder, manifest)
@@ -271,6 +265,9 @@ def build(
     quantize: str | None = None,
     io: str | None = None,
     in_float: Sequence[str] = (),
+    calibration: str | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    refine: bool = True,
     progress: Progress = silent,
     command: str = "",
 ) -> Build:
@@ -281,7 +278,9 @@ def build(
     bytes of its own, for a debugger; it takes more RAM. signature: which of a .tflite's signatures. quantize: a
     recipe, int8 if nothing is said. io: int8, uint8, int16 or float for inputs and outputs, by default the recipe's
     or the file's own. in_float: names or patterns of layers that compute real numbers (recipe int8-float-fallback).
-    Raises McugenError's subclasses for everything that a user can mend.
+    calibration: `minmax`, `percentile` or `mse`. ranges: by hand, {name: (lo, hi)}, in place of calibrated ones.
+    refine: try refinements of the quantization, keep those that help on samples held back. Raises McugenError's
+    subclasses for everything that a user can mend.
     """
     target = board if isinstance(board, Board) else load_board(str(board))
     settings = Settings(
@@ -294,6 +293,9 @@ def build(
         recipe=recipe_named(quantize),
         io=io_named(io),
         in_float=tuple(in_float),
+        calibration=calibration,
+        ranges=ranges or {},
+        refine=refine,
     )
     compiled = compile_model(Path(model), target, settings, progress)
     return write(compiled, Path(out))

@@ -11,7 +11,7 @@ from mcugen import __version__
 from mcugen.access import Direction
 from mcugen.ctext import array_text, comment_text, number_text
 from mcugen.interface import interface
-from mcugen.ir import Graph
+from mcugen.ir import DType, Graph
 from mcugen.kernels.kernel import C_TYPES, Call, TableRef, Tables, Value
 from mcugen.library import Library
 from mcugen.resources import data_dir
@@ -94,6 +94,12 @@ def _tensor_place(library: Library, tensor: str) -> str:
     return _place(states[tensor], "state") if tensor in states else _place(library.storage.offset(tensor))
 
 
+def _constant_text(library: Library, tensor: str, table: TableRef) -> str:
+    """A constant operand as kernels take their operands: as bytes."""
+    cast = "" if library.graph.type(tensor).dtype is DType.INT8 else "(const int8_t *)"
+    return f"{cast}{library.name}_{table.name}"
+
+
 def _call_context(
     library: Library, layer: Layer, calls: Sequence[Call], tables: Tables
 ) -> list[dict[str, Any]]:
@@ -102,7 +108,7 @@ def _call_context(
     for number, call in enumerate(calls):
         constants = operand_tables(library.graph, layer, call, tables)
         operands = [
-            f"{library.name}_{constants[i].name}" if i in constants else _tensor_place(library, i)
+            _constant_text(library, i, constants[i]) if i in constants else _tensor_place(library, i)
             for i in (*call.inputs, call.output)
         ]
         scratch = f"{layer.node.name}/scratch"
@@ -129,7 +135,7 @@ def _layer_context(library: Library, layer: Layer, tables: Tables) -> dict[str, 
     return {
         "index": layer.index,
         "op": layer.node.op,
-        "kernel": layer.kernel.name,
+        "kernel": layer.kernel.variant(layer.node, library.graph)[0],
         "comment": _comment(library, layer),
         "calls": _call_context(library, layer, calls, tables),
     }
@@ -144,18 +150,25 @@ def _resets(library: Library) -> list[dict[str, int]]:
     return runs
 
 
+def _kernels(library: Library, env: jinja2.Environment) -> list[str]:
+    """The text of every C function of a kernel that some layer calls, sorted by name."""
+    texts: dict[str, str] = {}
+    for layer in library.layers:
+        name, context = layer.kernel.variant(layer.node, library.graph)
+        if name not in texts:
+            template = env.get_template(f"kernels/{layer.kernel.template or layer.kernel.name}.c.j2")
+            texts[name] = template.render(kernel=name, **context)
+    return [text for _, text in sorted(texts.items())]
+
+
 def render(library: Library) -> tuple[dict[str, str], Tables]:
     """Text of every generated source file by its path in the folder, and the constant arrays."""
     env, tables = environment(), Tables()
     layers = [_layer_context(library, layer, tables) for layer in library.layers]
-    used = {layer.kernel.name: layer.kernel for layer in library.layers}
     ports = interface(library)
     headers = {RUNTIME_HEADER, *(h for layer in library.layers for h in layer.kernel.headers)}
     headers |= {WIDE_HEADER} if ports["wide_ports"] else set()
-    kernels = [
-        env.get_template(f"kernels/{kernel.template or name}.c.j2").render(kernel=name, **kernel.context)
-        for name, kernel in sorted(used.items())
-    ]
+    kernels = _kernels(library, env)
     summary = f"{len(layers)} layers, {library.macs:,} MACs, {library.storage.arena:,} bytes of arena"
     weights = [
         {"name": n, "ctype": C_TYPES[a.dtype.name], "length": a.size, "text": array_text(a)}

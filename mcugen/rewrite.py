@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from mcugen.ir import Graph, Node, Tensor
+from mcugen.ir import Array, Graph, Node, Tensor
 
 INDEX_OPS = ("arg_max", "arg_min")
 
@@ -27,6 +28,23 @@ def live(graph: Graph) -> Graph:
 def with_nodes(graph: Graph, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
     """The graph with other nodes and with further or replaced tensors, swept of what is unused."""
     return live(replace(graph, nodes=tuple(nodes), tensors={**graph.tensors, **(tensors or {})}))
+
+
+def with_constants(graph: Graph, changed: Mapping[tuple[str, int], Array]) -> Graph:
+    """The graph with constant inputs of nodes replaced, by (the node's first output, place among its inputs); under a
+    name of its own where another input is the same constant."""
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
+    tensors = dict(graph.tensors)
+    nodes = []
+    for node in graph.nodes:
+        inputs = list(node.inputs)
+        for place, old in enumerate(node.inputs):
+            data = changed.get((node.outputs[0], place))
+            if data is not None:
+                inputs[place] = old if uses[old] == 1 else f"{old}/{node.outputs[0]}/{place}"
+                tensors[inputs[place]] = replace(graph.tensors[old], name=inputs[place], data=data)
+        nodes.append(replace(node, inputs=tuple(inputs)))
+    return with_nodes(graph, nodes, tensors)
 
 
 def index_tensors(graph: Graph) -> dict[str, Node]:

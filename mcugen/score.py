@@ -22,6 +22,11 @@ class Noise:
         self.signal += float(np.sum(np.square(exact)))
         self.noise += float(np.sum(np.square(exact - values)))
 
+    def join(self, other: Noise) -> None:
+        """Add what another has summed up."""
+        self.signal += other.signal
+        self.noise += other.noise
+
     @property
     def ratio(self) -> float:
         """Signal to noise in dB: inf without noise, -inf without signal."""

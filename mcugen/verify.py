@@ -13,12 +13,13 @@ import numpy as np
 from mcugen.bench.emulator import EmulationResult, run_firmware
 from mcugen.bench.firmware import Vectors, build_firmware
 from mcugen.boards import Board, load_board
-from mcugen.calibrate.data import InputSpec, load_data
+from mcugen.calibrate.data import DataSet, InputSpec, load_data
 from mcugen.errors import Fault, FitError, UsageError, VerifyError
 from mcugen.execute import run_samples
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array, DType, Graph
 from mcugen.manifest import load_manifest
+from mcugen.metrics import is_index
 from mcugen.original import IntegerComparison, Original, OriginalReport, load_original
 from mcugen.progress import Progress, Samples, silent, stage
 from mcugen.score import Noise, class_numbers, share, top1
@@ -107,7 +108,7 @@ class Report:
 
 
 @dataclass(frozen=True, eq=False)
-class _Samples:
+class SampleSet:
     """int8 samples [N, *shape] by input, the real values they stand for, labels, where they come from, notes."""
 
     ints: list[Array]
@@ -121,8 +122,9 @@ class _Samples:
 
 
 @dataclass(eq=False)
-class _Totals:
-    """What a comparison adds up, chunk by chunk: bytes by layer and of all outputs, the first output, noise."""
+class Totals:
+    """What a comparison adds up, chunk by chunk: bytes by layer and of all outputs, noise; and the outputs of C,
+    reference and float model, a list by port for each chunk."""
 
     wrong: list[int]
     compared: list[int]
@@ -130,8 +132,9 @@ class _Totals:
     out_wrong: int = 0
     out_compared: int = 0
     out_noise: Noise = field(default_factory=Noise)
-    ours: list[Array] = field(default_factory=list)
-    floats: list[Array] = field(default_factory=list)
+    ours: list[list[Array]] = field(default_factory=list)
+    reference: list[list[Array]] = field(default_factory=list)
+    floats: list[list[Array]] = field(default_factory=list)
 
 
 _QUANTIZED_AT_ONCE = 64  # samples: the temporary float arrays are several times as large
@@ -156,46 +159,49 @@ def random_vectors(
     return arrays
 
 
-def _samples(library: HostLibrary, data: Any) -> _Samples:
+def load_samples(ports: Sequence[Mapping[str, Any]], data: Any) -> DataSet:
+    """Real samples for the inputs of a library, and labels. Raises UsageError as `load_data`."""
+    specs = [InputSpec(p["name"], tuple(p["shape"]), DType.FLOAT32, True) for p in ports]
+    return load_data(data, specs, purpose="test")
+
+
+def _samples(library: HostLibrary, data: Any) -> SampleSet:
     ports = library.inputs
     if data is None or (isinstance(data, str) and data == "random"):
         ints = random_vectors(ports)
         reals = [dequantize_port(a, p) for a, p in zip(ints, ports, strict=True)]
-        return _Samples(ints, reals, None, f"{RANDOM_VECTORS} seeded random vectors, all-min and all-max", [])
-    specs = [InputSpec(p["name"], tuple(p["shape"]), DType.FLOAT32, True) for p in ports]
-    loaded = load_data(data, specs, purpose="test")
+        return SampleSet(
+            ints, reals, None, f"{RANDOM_VECTORS} seeded random vectors, all-min and all-max", []
+        )
+    loaded = load_samples(ports, data)
     reals = [loaded.arrays[p["name"]] for p in ports]
     few = [
         library.quantize_inputs({n: r[i : i + _QUANTIZED_AT_ONCE] for n, r in loaded.arrays.items()})
         for i in range(0, loaded.count, _QUANTIZED_AT_ONCE)
     ]
     ints = [np.concatenate(parts) for parts in zip(*few, strict=True)]
-    return _Samples(ints, reals, loaded.labels, loaded.description, list(loaded.notes))
+    return SampleSet(ints, reals, loaded.labels, loaded.description, list(loaded.notes))
 
 
-def _answers(outputs: Sequence[Array], port: Mapping[str, Any]) -> Array | None:
+def _answers(outputs: Sequence[Sequence[Array]], port: Mapping[str, Any]) -> Array | None:
     """Each sample's class: where the largest of its first output lies, or the index that the output is."""
-    values = np.concatenate(outputs)
-    if not _holds_indices(port):
+    values = np.concatenate([chunk[0] for chunk in outputs])
+    if not is_index(port):
         return top1(values)
     return values.reshape(-1) if np.prod(port["shape"]) == 1 else None
 
 
-def _holds_indices(port: Mapping[str, Any]) -> bool:
-    return port["scale"] is None and port["dtype"] == "int32"
-
-
-def _compare(
+def compare(
     library: HostLibrary,
     graph: Graph,
-    samples: _Samples,
+    samples: SampleSet,
     model: Original | None,
     integers: IntegerComparison | None,
     progress: Progress,
-) -> _Totals:
+) -> Totals:
     """Run C, integer reference and, if it is there, the model file on all samples, in chunks."""
     count = len(library.layers)
-    totals = _Totals(
+    totals = Totals(
         [0] * count, [0] * count, [Noise() if model and not integers else None for _ in range(count)]
     )
     feeds = dict(zip(graph.inputs, samples.ints, strict=True))
@@ -214,7 +220,8 @@ def _compare(
             difference = as_bytes(result) != as_bytes(chunk[name])
             totals.out_wrong += int(difference.sum())
             totals.out_compared += difference.size
-        totals.ours.append(results[0])
+        totals.ours.append(results)
+        totals.reference.append([chunk[name] for name in graph.outputs])
         if integers:
             integers.add({n: feed[part] for n, feed in feeds.items()}, traces)
         elif model:
@@ -229,12 +236,14 @@ def _compare_float(
     results: Sequence[Array],
     model: Original,
     reals: Sequence[Array],
-    totals: _Totals,
+    totals: Totals,
 ) -> None:
     """Noise of every layer against our float graph, of the outputs against the model file."""
     float_graph = model.graph
     start, ours = 0, []
-    for floats in run_samples(float_graph, dict(zip(float_graph.inputs, reals, strict=True)), exact=False):
+    equalized = (library.manifest.get("refined") or {}).get("equalized", {})
+    feeds = dict(zip(float_graph.inputs, reals, strict=True))
+    for floats in run_samples(float_graph, feeds, model.states, exact=False):
         part = slice(start, start + len(next(iter(floats.values()))))
         start = part.stop
         ours.append({n: floats[n] for n in float_graph.outputs})
@@ -246,14 +255,16 @@ def _compare_float(
                 totals.noise[i] = None
                 continue
             tensor = graph.tensors[name]
+            if name in equalized:
+                exact = exact / np.array(equalized[name])
             if tensor.channels:
                 exact = exact[..., list(tensor.channels.kept)]
             q = chunk[name][part].astype(np.float64)
             noise.add(exact, (q - ttype.zero_point) * ttype.scale if ttype.quant else q)
     exact_outputs = model.outputs(reals, ours)
-    totals.floats.append(exact_outputs[0])
+    totals.floats.append(exact_outputs)
     for exact, result, port in zip(exact_outputs, results, library.outputs, strict=True):
-        if _holds_indices(port):
+        if is_index(port):
             continue  # they have no noise
         real = dequantize_port(result, port)
         totals.out_noise.add(exact.reshape(len(exact), -1), real.reshape(len(real), -1))
@@ -315,18 +326,18 @@ def _emulate(
 
 
 def _scores(
-    library: HostLibrary, samples: _Samples, totals: _Totals
+    library: HostLibrary, samples: SampleSet, totals: Totals
 ) -> tuple[float | None, FloatReport | None, list[str]]:
     """Accuracy of the C, the C beside the float model if that ran, and notes on labels that are not scored."""
     first = library.outputs[0]
-    is_index = _holds_indices(first) and np.prod(first["shape"]) == 1  # then any number is a class
-    classes, notes = class_numbers(samples.labels, len(samples), [1 << 31] if is_index else first["shape"])
+    only_index = is_index(first) and np.prod(first["shape"]) == 1  # then any number is a class
+    classes, notes = class_numbers(samples.labels, len(samples), [1 << 31] if only_index else first["shape"])
     ours = _answers(totals.ours, first)
     accuracy = share(ours, classes)
     if not totals.floats:
         return accuracy, None, notes
     theirs = _answers(totals.floats, first)
-    only_indices = all(map(_holds_indices, library.outputs))
+    only_indices = all(map(is_index, library.outputs))
     sqnr = None if only_indices else totals.out_noise.ratio
     return accuracy, FloatReport(share(ours, theirs), sqnr, accuracy, share(theirs, classes)), notes
 
@@ -362,7 +373,7 @@ def verify(
     integers = None
     if original is not None and original.model.quantized:
         integers = IntegerComparison(original, graph, library.layers)
-    totals = _compare(library, graph, samples, original, integers, progress)
+    totals = compare(library, graph, samples, original, integers, progress)
     accuracy, float_report, notes = _scores(library, samples, totals)
     emulation = None
     if target is not None:

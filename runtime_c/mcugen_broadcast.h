@@ -5,13 +5,13 @@
 
 #include <stdint.h>
 
-/* Nested loops over the rows of an output, outermost first: extents, and the steps of both operands in bytes. */
+/* Nested loops over the rows of an output, outermost first: extents, and the steps of both operands in elements. */
 typedef struct {
     int32_t rows;
     int32_t extent[5], a_step[5], b_step[5];
 } mcugen_broadcast_t;
 
-/* The first bytes of a row in both operands. */
+/* The first elements of a row in both operands. */
 typedef struct {
     int32_t a, b;
 } mcugen_operands_t;

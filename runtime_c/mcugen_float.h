@@ -5,7 +5,6 @@
 #ifndef MCUGEN_FLOAT_H
 #define MCUGEN_FLOAT_H
 
-#include <math.h>
 #include <stdint.h>
 
 #include "mcugen_fixed.h"
@@ -21,6 +20,14 @@
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
 #pragma GCC optimize("fp-contract=off")
+#endif
+
+/* Infinity as a constant; compilers without a C library have no math.h. */
+#if defined(__GNUC__)
+#define MCUGEN_INFINITY __builtin_huge_valf()
+#else
+#include <math.h>
+#define MCUGEN_INFINITY HUGE_VALF
 #endif
 
 /* The bits of a float and back. */

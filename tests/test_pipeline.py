@@ -150,4 +150,10 @@ def test_progress_names_every_stage(tmp_path: Path, x: Array) -> None:
 
     settings = Settings(calib=x, percentile=99.0)
     compile_model(zoo.small(tmp_path), load_board("host"), settings, progress)
-    assert seen == {"reading the model": 1, "calibrating": 24, "percentiles": 24, "placing the buffers": 1}
+    assert seen == {
+        "reading the model": 1,
+        "calibrating": 24,
+        "counting values": 24,
+        "refining": 1,
+        "placing the buffers": 1,
+    }

@@ -51,7 +51,15 @@ def commands(text: str) -> list[list[str]]:
 
 def test_commands_and_their_options_exist(readme: str, repository: Path) -> None:
     found = commands(readme)
-    assert {words[1] for words in found} == {"build", "verify", "analyze", "boards", "ops", "doctor"}
+    assert {words[1] for words in found} == {
+        "build",
+        "verify",
+        "evaluate",
+        "analyze",
+        "boards",
+        "ops",
+        "doctor",
+    }
     helps: dict[str, str] = {}
     for words in found:
         command = words[1]
@@ -71,7 +79,7 @@ def test_commands_and_their_options_exist(readme: str, repository: Path) -> None
 
 def test_steps_of_a_new_user(readme: str, folder: Path, repository: Path) -> None:
     steps = [words for words in commands(readme) if "model.onnx" in words or "out/model" in words]
-    assert [words[1] for words in steps] == ["analyze", "build", "verify"]
+    assert [words[1] for words in steps] == ["analyze", "build", "verify", "evaluate"]
     for words in steps:
         done = subprocess.run(
             [sys.executable, "-m", *words],
@@ -81,7 +89,8 @@ def test_steps_of_a_new_user(readme: str, folder: Path, repository: Path) -> Non
             text=True,
         )
         assert done.returncode == 0, done.stderr
-    assert "top-1 of the C" in done.stdout
+        assert words[1] != "verify" or "top-1 of the C" in done.stdout
+    assert "top-1" in done.stdout and "verdict equal" in done.stdout
 
 
 def test_python(readme: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,3 +138,46 @@ def test_the_folder_is_as_described(readme: str, folder: Path) -> None:
     there = {str(path.relative_to(folder / "out/model")) for path in (folder / "out/model").rglob("*.*")}
     matched = {path for pattern in listed for path in there if Path(path).match(pattern)}
     assert len(listed) >= 7 and matched == there
+
+
+# --- docs/evaluate.md ---
+
+
+@pytest.fixture
+def page(repository: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The page; scores.py and two parts of the samples lie in the folder beside the rest."""
+    text = (repository / "docs/evaluate.md").read_text(encoding="utf-8")
+    (folder / "scores.py").write_text(blocks(text, "python")[0])
+    data = np.load(folder / "test.npz")
+    for i in range(2):
+        np.savez(folder / f"part{i}.npz", input=data["input"][i::2], y=data["y"][i::2])
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    return text
+
+
+def run(*words: str | Path) -> str:
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_commands_of_evaluate(page: str) -> None:
+    steps = [words for words in commands(page) if "out/model" in words]
+    assert len(steps) == 2
+    printed = [run("-m", *words) for words in steps]
+    assert "agreement" in printed[0]
+    assert "balanced_accuracy" in printed[1] and "worst_class.recall" in printed[1]
+
+
+@pytest.mark.slow
+def test_python_of_evaluate(page: str, folder: Path) -> None:
+    (folder / "example.py").write_text(blocks(page, "python")[1])
+    assert run("example.py").endswith("True\n")
+
+
+@pytest.mark.slow
+def test_a_cluster_of_evaluate(page: str, folder: Path) -> None:
+    pytest.importorskip("distributed", reason="dask.distributed is missing: pip install distributed")
+    (folder / "example.py").write_text(blocks(page, "python")[2])
+    assert run("example.py").startswith("30 {'top-1': ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cffi
@@ -67,6 +68,20 @@ def test_several_inputs_and_outputs(several: HostLibrary) -> None:
     assert list(as_dict) == ["scores", "curve", "turned"]
     for one, other in zip(as_list, as_dict.values(), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_several_threads(built: Path, several: HostLibrary) -> None:
+    """Each with a library of its own, whose layers do not end up in another's."""
+    x = random_samples(several, 1000)
+    expected = several.run_layers(x)[1]
+
+    def equal(_: int) -> bool:
+        library = HostLibrary(built / "every_kernel")
+        found = [library.run_layers(x)[1] for _ in range(5)]
+        return all(np.array_equal(a, b) for traces in found for a, b in zip(traces, expected, strict=True))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(equal, range(4)))
 
 
 def test_layers_come_in_order(several: HostLibrary) -> None:

@@ -78,7 +78,11 @@ def load_data(
         faults.append(Fault("labels", why, "give one plain number for each sample"))
     total = sum(entry.bytes for entry in chosen.values()) + (labels.bytes if labels else 0)
     if total > MAX_BYTES:
-        fix = "a few hundred samples are enough" if purpose == "calibration" else "give fewer samples"
+        fix = (
+            "a few hundred samples are enough"
+            if purpose == "calibration"
+            else "give fewer samples, or parts (`mcugen evaluate`)"
+        )
         faults.append(Fault("", f"{total:,} bytes of samples, at most {MAX_BYTES:,} are read", fix))
     _fail(title, faults)
 

@@ -1,25 +1,26 @@
-"""Ranges of all activations from calibration data: min-max, or a percentile of all values seen."""
+"""Ranges of all activations, observed on calibration data or stored by an earlier build."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mcugen.calibrate.histogram import Bounds, histograms, mse_range, percentile_range
 from mcugen.errors import Fault, ModelError, UsageError
 from mcugen.execute import run_samples
 from mcugen.ir import Array, Graph
 from mcugen.progress import Progress, Samples, silent
 
-BINS = 8192  # of the percentile histogram
 Chunks = Iterable[dict[str, Array]]
 
 
-def _minmax(chunks: Chunks) -> dict[str, tuple[float, float]]:
-    seen: dict[str, tuple[float, float]] = {}
+def _minmax(chunks: Chunks) -> dict[str, Bounds]:
+    seen: dict[str, Bounds] = {}
     for chunk in chunks:
         for name, values in chunk.items():
             lo, hi = float(values.min()), float(values.max())
@@ -28,32 +29,7 @@ def _minmax(chunks: Chunks) -> dict[str, tuple[float, float]]:
     return seen
 
 
-def _percentile(
-    chunks: Chunks, limits: Mapping[str, tuple[float, float]], percentile: float
-) -> dict[str, tuple[float, float]]:
-    """The range that leaves (100 - percentile) % of all values outside, half on each side, to 1/BINS of min-max."""
-    counts = {name: np.zeros(BINS, np.int64) for name in limits}
-    for chunk in chunks:
-        for name, values in chunk.items():
-            lo, hi = limits[name]
-            if hi > lo:
-                counts[name] += np.histogram(values, BINS, (lo, hi))[0]
-    result = {}
-    for name, (lo, hi) in limits.items():
-        total = int(counts[name].sum())
-        if total == 0:
-            result[name] = (lo, hi)
-            continue
-        below = np.cumsum(counts[name])
-        cut = total * (100.0 - percentile) / 200.0
-        first = int(np.searchsorted(below, cut, side="right"))
-        last = int(np.searchsorted(below, total - cut, side="left"))
-        edges = np.linspace(lo, hi, BINS + 1)
-        result[name] = (float(edges[min(first, BINS - 1)]), float(edges[min(last, BINS - 1) + 1]))
-    return result
-
-
-def _check_finite(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> None:
+def _check_finite(graph: Graph, ranges: Mapping[str, Bounds]) -> None:
     """Raises ModelError naming the nodes where NaN or infinity begins."""
     broken = {n for n, bounds in ranges.items() if not np.isfinite(bounds).all()}
     first = [
@@ -67,27 +43,63 @@ def _check_finite(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> No
         raise ModelError("the model computes NaN or infinity on the calibration data", faults)
 
 
+@dataclass(frozen=True)
+class Method:
+    """How ranges come from the values seen: `minmax`, `percentile` (of all values), `mse` (least squared error)."""
+
+    name: str = "minmax"
+    percentile: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What every activation did over the samples. `limits`: its smallest and largest value; `ranges`: what the method
+    made of them; `counts`: histograms between the limits, if there was reason to count."""
+
+    limits: dict[str, Bounds]
+    ranges: dict[str, Bounds]
+    counts: dict[str, Array]
+
+
+def observe(
+    graph: Graph,
+    samples: Mapping[str, Array],
+    method: Method,
+    progress: Progress = silent,
+    count: bool = False,
+) -> Observed:
+    """Ranges of every activation over samples {input: float32 [N, *shape without batch]}; `count`: histograms even
+    where the method needs none. Raises ModelError if the model computes NaN or infinity on these samples."""
+    total = len(next(iter(samples.values())))
+
+    def chunks(title: str) -> Chunks:
+        return progress(Samples(run_samples(graph, samples, exact=False), total), title)
+
+    with np.errstate(all="ignore"):
+        limits = _minmax(chunks("calibrating"))
+        _check_finite(graph, limits)
+        whole = method.name == "minmax" or method.percentile == 100.0
+        if whole and not count:
+            return Observed(limits, limits, {})
+        counts = histograms(chunks("counting values"), limits)
+        ranges = dict(limits)
+        for name in () if whole else limits:
+            if method.percentile is None:
+                ranges[name] = mse_range(counts[name], limits[name])
+            else:
+                ranges[name] = percentile_range(counts[name], limits[name], method.percentile)
+    return Observed(limits, ranges, counts)
+
+
 def calibrate(
     graph: Graph,
     samples: Mapping[str, Array],
     percentile: float | None = None,
     progress: Progress = silent,
-) -> dict[str, tuple[float, float]]:
-    """(min, max) of every activation over samples {input: float32 [N, *shape without batch]}.
-
-    Raises ModelError if the model computes NaN or infinity on these samples.
-    """
-
-    def chunks(title: str) -> Chunks:
-        count = len(next(iter(samples.values())))
-        return progress(Samples(run_samples(graph, samples, exact=False), count), title)
-
-    with np.errstate(all="ignore"):
-        ranges = _minmax(chunks("calibrating"))
-        _check_finite(graph, ranges)
-        if percentile is not None and percentile < 100.0:
-            ranges = _percentile(chunks("percentiles"), ranges, percentile)
-    return ranges
+) -> dict[str, Bounds]:
+    """(min, max) of every activation, or its percentiles; as `observe`."""
+    method = Method() if percentile is None else Method("percentile", percentile)
+    return observe(graph, samples, method, progress).ranges
 
 
 def _reason(error: Exception) -> str:
@@ -96,19 +108,22 @@ def _reason(error: Exception) -> str:
     return f"it is not JSON: {error}" if isinstance(error, ValueError) else "there are no ranges in it"
 
 
-def read_ranges(path: Path, graph: Graph) -> dict[str, tuple[float, float]]:
-    """Stored ranges from a JSON file: a manifest of an earlier build, or {"ranges": {tensor: [min, max]}}.
-
-    Raises UsageError naming every activation of the graph without a usable range.
-    """
+def read_document(path: Path) -> dict[str, Any]:
+    """The manifest of an earlier build, or any JSON with `ranges` {tensor: [min, max]}. Raises UsageError."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))["ranges"]
-        items = dict(stored)
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        dict(document["ranges"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path.name}: holds no ranges",
             [Fault(path.name, _reason(error), "give the .json manifest of an earlier build")],
         ) from None
+    return document
+
+
+def read_ranges(path: Path, graph: Graph) -> dict[str, Bounds]:
+    """The ranges of such a file. Raises UsageError naming every activation of the graph without a usable range."""
+    items = dict(read_document(path)["ranges"])
     faults, ranges = [], {}
     for name, tensor in graph.tensors.items():
         if tensor.data is not None:

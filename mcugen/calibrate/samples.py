@@ -24,22 +24,36 @@ _DICTS = "yield dicts by input name; they are safer than lists"
 def from_function(module: str, function: str, inputs: Sequence[InputSpec], limit: int) -> Table:
     """What the user's function or object gives; the current folder is on the path meanwhile."""
     name = f"{module}:{function}"
-    with _importable(os.getcwd()):
-        try:
-            importlib.invalidate_caches()
-            found = attrgetter(function)(importlib.import_module(module))
-        except (Exception, SystemExit) as error:  # user code runs at import
-            if isinstance(error, ModuleNotFoundError) and error.name in (module, module.partition(".")[0]):
-                fix = f"run in the folder that holds {module.replace('.', '/')}.py"
-                return Table(faults=[Fault(name, f"there is no file and no module {module}", fix)])
-            if isinstance(error, AttributeError) and not hasattr(sys.modules.get(module), function):
-                return Table(faults=[Fault(name, f"module {module} has no {function}", "check the spelling")])
-            return Table(faults=[_user_fault(name, error)])
+    found = find_function(name)
+    if isinstance(found, Fault):
+        return Table(faults=[found])
+    with importable():
         return from_object(found, inputs, limit, name)
 
 
+def find_function(name: str) -> Any:
+    """What `module:function` names, found from the current folder; a Fault that says why there is none."""
+    module, _, function = name.rpartition(":")
+    module = module.removesuffix(".py")
+    if not all(part.isidentifier() for part in (*module.split("."), *function.split("."))):
+        return Fault(name, "this is no module:function", "for example metrics:f1 for f1 in metrics.py")
+    with importable():
+        try:
+            importlib.invalidate_caches()
+            return attrgetter(function)(importlib.import_module(module))
+        except (Exception, SystemExit) as error:  # user code runs at import
+            if isinstance(error, ModuleNotFoundError) and error.name in (module, module.partition(".")[0]):
+                fix = f"run in the folder that holds {module.replace('.', '/')}.py"
+                return Fault(name, f"there is no file and no module {module}", fix)
+            if isinstance(error, AttributeError) and not hasattr(sys.modules.get(module), function):
+                return Fault(name, f"module {module} has no {function}", "check the spelling")
+            return user_fault(name, error)
+
+
 @contextmanager
-def _importable(folder: str) -> Iterator[None]:
+def importable() -> Iterator[None]:
+    """The current folder's modules can be imported."""
+    folder = os.getcwd()
     sys.path.insert(0, folder)
     try:
         yield
@@ -64,10 +78,11 @@ def from_object(found: Any, inputs: Sequence[InputSpec], limit: int, name: str =
             return Table(faults=[Fault(name, why, _DICTS)])
         return _collect(found, inputs, limit, name)
     except (Exception, SystemExit) as error:  # user code: it may raise anything
-        return Table(faults=[_user_fault(name, error)])
+        return Table(faults=[user_fault(name, error)])
 
 
-def _user_fault(name: str, error: BaseException) -> Fault:
+def user_fault(name: str, error: BaseException) -> Fault:
+    """What a user's code raised, and where."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
     return Fault(name, f"it raised {type(error).__name__}: {error}{place}", "run it by itself in Python")

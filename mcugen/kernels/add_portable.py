@@ -76,9 +76,9 @@ def broadcast_fields(node: Node, graph: Graph) -> dict[str, Value]:
 
 def binary_access(node: Node, graph: Graph) -> tuple[Access | None, ...]:
     """In place over an activation of the output's shape; a broadcast one is read again and again."""
-    shape = graph.type(node.outputs[0]).shape
+    shape, size = graph.type(node.outputs[0]).shape, graph.type(node.outputs[0]).dtype.size
     return tuple(
-        elementwise_access(graph.type(i).elements)
+        elementwise_access(graph.type(i).elements, size, size)
         if not graph.is_constant(i) and graph.type(i).shape == shape
         else None
         for i in node.inputs

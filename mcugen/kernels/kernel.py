@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -117,6 +117,13 @@ class Kernel:
         """The layer's calls. `layer` prefixes the names of its tables. Operands that are constants of the graph are
         named in Call.inputs too: they are stored by the renderer."""
         raise NotImplementedError(self.name)
+
+    def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
+        """The C function that does the node: its name, and what the template is printed with beside it.
+
+        Nodes with equal names share one function. Default: one for all nodes, named after the kernel.
+        """
+        return self.name, self.context
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         """Lines for the layer's comment: proved bounds and what the kernel's arithmetic relies on."""

@@ -12,13 +12,14 @@ from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.ops.softmax import DEPTH_LIMIT
 
 
-def softmax_access(rows: int, depth: int) -> Access:
-    """Per row one step that reads it all (maximum and sum), then one per element that reads and writes it."""
-    first = np.arange(rows, dtype=np.int64)[:, None] * depth
-    element = np.broadcast_to(np.arange(depth, dtype=np.int64), (rows, depth)) + first
+def softmax_access(rows: int, depth: int, size: int = 1) -> Access:
+    """Per row one step that reads it all (maximum and sum), then one per element that reads and writes it; `size`
+    is bytes per element."""
+    first = np.arange(rows, dtype=np.int64)[:, None] * depth * size
+    element = np.broadcast_to(np.arange(depth, dtype=np.int64) * size, (rows, depth)) + first
     begin = np.concatenate([first, element], axis=1).reshape(-1)
-    read_end = np.concatenate([first + depth, element + 1], axis=1).reshape(-1)
-    write_end = np.concatenate([first, element + 1], axis=1).reshape(-1)
+    read_end = np.concatenate([first + depth * size, element + size], axis=1).reshape(-1)
+    write_end = np.concatenate([first, element + size], axis=1).reshape(-1)
     return Access(begin, read_end, begin, write_end, atomic=True)
 
 

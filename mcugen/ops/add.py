@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mcugen.fixed import mbqm, quantize_multiplier
+from mcugen.float_math import apply
 from mcugen.ir import Array, Attr, DType, Graph, Node, TensorType
 from mcugen.ops.functions import FUNCTIONS, X
-from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_of
+from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_exact, clamp_of
 from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
@@ -153,6 +154,9 @@ class Add(Op):
 
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (clamp_array(xs[0] + np.float32(self.sign) * xs[1], clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (clamp_exact(apply(self.name, *xs), clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         y = graph.type(node.outputs[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mcugen.errors import Fault, ModelError
 from mcugen.fixed import quantize_multiplier, saturating_mbqm, saturating_mbqm64
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops.op import (
@@ -196,7 +197,14 @@ def quantize_weighted(
     """Integer constants of an operator with (x, weights, bias), per channel of the weights' `axis`. The bias is int64
     with int16 activations, though it never leaves int32."""
     x, w, b = node.inputs
-    weights, bias, scales = quantize_weights(graph.constant(w), graph.constant(b), types[x].scale, axis)
+    step = types[x].scale
+    try:
+        weights, bias, scales = quantize_weights(graph.constant(w), graph.constant(b), step, axis)
+    except ValueError as error:
+        fix = "check the weights, and that the data are scaled as in training"
+        raise ModelError(
+            "numbers too far apart", [Fault(node.origin or node.name, str(error), fix)]
+        ) from None
     zeros = (0,) * len(scales)
     kind = DType.INT64 if types[x].dtype is DType.INT16 else DType.INT32
     bias_scales = tuple(types[x].scale * s for s in scales)

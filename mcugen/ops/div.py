@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.fixed import get_reciprocal, quantize_multiplier, rdbpot, srdhm
+from mcugen.float_math import apply
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.add import (
     broadcast_shape,
@@ -26,7 +27,7 @@ from mcugen.ops.add import (
     uniform,
 )
 from mcugen.ops.functions import X
-from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_of
+from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_exact, clamp_of
 from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class Div(Op):
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
             return (clamp_array(xs[0] / xs[1], clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (clamp_exact(apply("div", *xs), clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         y = graph.type(node.outputs[0])

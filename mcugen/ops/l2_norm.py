@@ -2,6 +2,7 @@
 
 Integer form, TFLM's L2_NORMALIZATION (LiteRT kernels/internal/reference/integer_ops/l2normalization.h): the
 output has scale 1/128 and zero point 0. A row of zeros stays zero.
+Exact float form: x divided by the root of the sum of squares in order; no epsilon.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 
 from mcugen.fixed import mbqm
 from mcugen.fixed_math import inverse_sqrt
+from mcugen.float_math import sqrt
 from mcugen.ir import Array, DType, Graph, Node, Quant, TensorType
-from mcugen.ops.op import Op
+from mcugen.ops.op import Op, sum_exact
 from mcugen.ops.softmax import along_last
 
 if TYPE_CHECKING:
@@ -57,6 +59,11 @@ class L2Norm(Op):
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         norm = np.sqrt(np.square(xs[0].astype(np.float64)).sum(axis=-1, keepdims=True))
         return ((xs[0] / np.where(norm > 0.0, norm, 1.0)).astype(np.float32),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            total = sum_exact(xs[0] * xs[0])
+            return (xs[0] / np.where(total > 0, sqrt(total), np.float32(1)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x = xs[0].astype(np.int64) - graph.type(node.inputs[0]).zero_point

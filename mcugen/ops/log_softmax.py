@@ -2,6 +2,7 @@
 
 Integer form, TFLM's LOG_SOFTMAX (LiteRT kernels/internal/reference/log_softmax.h): the output has scale 16/256
 and zero point 127. Exponentials of the differences to the maximum as in softmax, their sum's logarithm in Q5.26.
+Exact float form: (x - max) - log(the sum of e^(x - max) in order).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 
 from mcugen.fixed import INT32_MIN, exp_on_negative_values, mbqm, rdbpot, softmax_params
 from mcugen.fixed_math import log_of_sum, log_softmax_params
+from mcugen.float_math import exp, log
 from mcugen.ir import Array, DType, Graph, Node, Quant, TensorType
-from mcugen.ops.op import Op
+from mcugen.ops.op import Op, max_exact, sum_exact
 from mcugen.ops.softmax import DEPTH_LIMIT, depth_fault, import_softmax
 
 if TYPE_CHECKING:
@@ -52,6 +54,11 @@ class LogSoftmax(Op):
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x = xs[0] - xs[0].max(axis=-1, keepdims=True)
         return (x - np.log(np.exp(x).sum(axis=-1, keepdims=True)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            x = xs[0] - max_exact(xs[0])
+            return (x - log(sum_exact(exp(x))),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         multiplier, shift, diff_min = softmax_params(1.0, graph.type(node.inputs[0]).scale)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from mcugen.float_math import apply
 from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.add import broadcast_type, emit_broadcast, import_tflite_binary, keeps_batch, with_rank
 from mcugen.ops.functions import X
@@ -68,12 +69,16 @@ class Minimum(Op):
     onnx = {"Min": import_extremum}
     tflite = {"MINIMUM": import_tflite_extremum}
     choose: ClassVar[np.ufunc] = np.minimum
+    function: ClassVar[str] = "min"  # of mcugen/float_math.py, as C compares
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         return broadcast_type(inputs)
 
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (self.choose(*xs),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (apply(self.function, *xs),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (self.choose(*xs),)
@@ -95,3 +100,4 @@ class Maximum(Minimum):
     onnx = {"Max": import_extremum}
     tflite = {"MAXIMUM": import_tflite_extremum}
     choose = np.maximum
+    function = "max"

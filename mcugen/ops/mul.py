@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.fixed import mbqm, quantize_multiplier
+from mcugen.float_math import apply
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.add import broadcast_type, check_operands, emit_binary, import_tflite_binary, keeps_batch
-from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_of
+from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_exact, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -43,6 +44,9 @@ class Mul(Op):
 
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (clamp_array(xs[0] * xs[1], clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (clamp_exact(apply("mul", *xs), clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         y = graph.type(node.outputs[0])

@@ -117,8 +117,10 @@ def activation_quant(lo: float, hi: float, dtype: DType = DType.INT8) -> Quant:
 
 def quantize_array(values: Array, quant: Quant, dtype: DType = DType.INT8) -> Array:
     """Integers of real values under a per-tensor quantization: clamp(round(x / s) + z), round half away from zero."""
-    q = round_half_away(np.asarray(values, np.float64) / quant.scale[0]) + quant.zero_point[0]
-    return np.clip(q, *limits(dtype)).astype(dtype.numpy)
+    low, high = limits(dtype)
+    reach = 2.0 * (high - low)  # beyond, rounding overflows
+    steps = np.clip(np.asarray(values, np.float64) / quant.scale[0], -reach, reach)
+    return np.clip(round_half_away(steps) + quant.zero_point[0], low, high).astype(dtype.numpy)
 
 
 def quantize_constant(tensor: Tensor, dtype: DType = DType.INT8, quant: Quant | None = None) -> Tensor:
@@ -153,14 +155,18 @@ def quantize_weights(
     """Symmetric int8 weights per channel of `axis`, int32 bias at scale s_in * s_c, and the scales s_c.
 
     semantics.md, section 0: s_c = float32(max|w_c| / 127), 1 where all are zero, raised until |bias| < 2^30.
-    Weights are float [...], bias float [C]; returns int8, int32 [C], C floats (float32 values).
+    Weights are float [...], bias float [C]; returns int8, int32 [C], C floats (float32 values). Raises ValueError
+    with a sentence where no float32 scale is large enough for a bias.
     """
     others = tuple(i for i in range(weights.ndim) if i != axis)
     peak = np.abs(weights.astype(np.float64)).max(axis=others, initial=0.0)
     scales = (peak / 127.0).astype(np.float32)
     scales[~(scales > 0.0)] = 1.0
-    least = (np.abs(bias.astype(np.float64)) / (input_scale * (2.0**30 - 1.0))).astype(np.float32)
-    raised = np.nextafter(least, np.float32(np.inf))
+    needed = np.abs(bias.astype(np.float64)) / (input_scale * (2.0**30 - 1.0))
+    if (needed > 1e38).any():
+        far = float(np.abs(bias).max())
+        raise ValueError(f"a bias of {far:.3g} is too far from inputs in steps of {input_scale:.3g}")
+    raised = np.nextafter(needed.astype(np.float32), np.float32(np.inf))
     scales = np.where(scales < raised, raised, scales).astype(np.float32)
     exact = scales.astype(np.float64)
     shape = [1] * weights.ndim
@@ -185,6 +191,24 @@ def clamp_exact(x: Array, clamp: Clamp) -> Array:
     """float32 values inside the bounds, as the C compares: `x < lo ? lo : x > hi ? hi : x`."""
     lo, hi = np.float32(clamp[0]), np.float32(clamp[1])
     return np.where(x < lo, lo, np.where(x > hi, hi, x))
+
+
+def sum_exact(x: Array) -> Array:
+    """float32 sums over the last axis, which stays as 1: one element after the other."""
+    total = np.zeros((*x.shape[:-1], 1), np.float32)
+    with np.errstate(all="ignore"):
+        for k in range(x.shape[-1]):
+            total += x[..., k : k + 1]
+    return total
+
+
+def max_exact(x: Array) -> Array:
+    """The largest over the last axis, which stays as 1, as the C compares: `max < x ? x : max`."""
+    largest = x[..., :1]
+    for k in range(1, x.shape[-1]):
+        each = x[..., k : k + 1]
+        largest = np.where(largest < each, each, largest)
+    return largest
 
 
 def dot_exact(x: Array, w: Array) -> Array:

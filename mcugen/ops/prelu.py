@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.fixed import quantize_multiplier, saturating_mbqm
+from mcugen.float_math import apply
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.add import broadcast_type, emit_broadcast, import_tflite_binary, keeps_batch, uniform
 from mcugen.ops.conv2d import RATIO_LIMIT
@@ -60,6 +61,9 @@ class PRelu(Op):
 
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.where(xs[0] < 0, xs[0] * xs[1], xs[0]),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (apply("prelu", *xs),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x, slope = (

@@ -1,6 +1,7 @@
 """softmax along the last axis: x [..., depth] -> y [..., depth]. Attribute: beta, which multiplies x.
 
 Integer form: TFLM's SOFTMAX (mcugen.fixed.softmax_int8); the output has scale 1/256 and zero point -128.
+Exact float form: e^(beta (x - max)) divided by their sum, which is taken in order.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.fixed import softmax_int8, softmax_params
+from mcugen.float_math import exp
 from mcugen.ir import Array, DType, Graph, Node, Quant, TensorType
-from mcugen.ops.op import Op
+from mcugen.ops.op import Op, max_exact, sum_exact
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -97,6 +99,11 @@ class Softmax(Op):
         x = xs[0] * np.float32(node.attrs["beta"])
         exps = np.exp(x - x.max(axis=-1, keepdims=True))
         return (exps / exps.sum(axis=-1, keepdims=True),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            exps = exp((xs[0] - max_exact(xs[0])) * np.float32(node.attrs["beta"]))
+            return (exps / sum_exact(exps),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         params = softmax_params(node.attrs["beta"], graph.type(node.inputs[0]).scale)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.fixed import mbqm, quantize_multiplier, saturating_mbqm
+from mcugen.float_math import apply
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.add import broadcast_type, import_tflite_binary, keeps_batch
 from mcugen.ops.conv2d import RATIO_LIMIT
-from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_of
+from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_exact, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
@@ -49,6 +50,9 @@ class SquaredDifference(Op):
 
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (clamp_array(np.square(xs[0] - xs[1]), clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (clamp_exact(apply("squared_difference", *xs), clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         y = graph.type(node.outputs[0])

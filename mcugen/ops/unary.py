@@ -3,6 +3,7 @@
 Attribute: function, an expression (ops/functions.py). Integer form: a table of 256 bytes. Where the whole
 function is one that TFLM has, its definition (LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU, ELU, ABS, RSQRT); else
 y = clamp(round(f(s_x * (q - z_x)) / s_y) + z_y) in float64, with z_y where f is not a number.
+Exact float form: the expression's steps (float_program.py), each a function of mcugen/float_math.py.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from mcugen import fixed
 from mcugen.fixed_math import abs_table, elu_table, rsqrt_table
 from mcugen.ir import Array, Attr, DType, Graph, Node, Quant, TensorType
+from mcugen.ops.float_program import fault, program
 from mcugen.ops.functions import Expression, X, evaluate
 from mcugen.ops.op import Op
 
@@ -212,6 +214,12 @@ class Unary(Op):
         y = np.broadcast_to(evaluate(node.attrs["function"], xs[0]), xs[0].shape)
         with np.errstate(over="ignore"):
             return (y.astype(np.float32),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        function = node.attrs["function"]
+        if fault(function) is not None:
+            return self.float_reference(node, graph, xs)
+        return (program(function).run(xs[0]),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (table(node, graph)[xs[0].astype(np.int64) + 128],)

@@ -6,7 +6,7 @@ become integers (mcugen.ops). Where two rules meet that cannot both hold, a requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mcugen.errors import Fault, InternalError
@@ -63,7 +63,7 @@ def _fits(bounds: tuple[float, float], quant: Quant, dtype: DType) -> bool:
 
 
 def _group(
-    graph: Graph, ranges: Ranges, integer: list[Node], types: Mapping[str, DType]
+    graph: Graph, ranges: Ranges, integer: Sequence[Node], types: Mapping[str, DType]
 ) -> tuple[_Groups, list[tuple[Node, str]]]:
     """Sets of activations with one quantization, and the (node, input) pairs that need a requantize. `integer`: the
     nodes that have rules."""
@@ -90,6 +90,29 @@ def activation_quants(graph: Graph, groups: _Groups) -> dict[str, Quant]:
         if dtype is not DType.FLOAT32:
             quants[root] = groups.pinned.get(root) or activation_quant(*groups.ranges[root], dtype)
     return {name: quants[groups.find(name)] for name in names if groups.find(name) in quants}
+
+
+def planned_quants(
+    graph: Graph, ranges: Ranges, usual: DType = DType.INT8
+) -> tuple[dict[str, Quant], frozenset[str]]:
+    """What `quantize` makes of the ranges, and the activations whose quantization an operator fixes."""
+    groups, _ = _group(graph, ranges, graph.nodes, dict.fromkeys(graph.tensors, usual))
+    quants = activation_quants(graph, groups)
+    return quants, frozenset(name for name in quants if groups.find(name) in groups.pinned)
+
+
+def spread_ranges(
+    graph: Graph, ranges: Ranges, by_hand: Ranges, usual: DType = DType.INT8
+) -> dict[str, tuple[float, float]]:
+    """Ranges by hand for all activations that share a quantization with one that has such a range: calibration has
+    no say in theirs, or it would widen them again."""
+    types = dict.fromkeys(graph.tensors, usual)
+    groups, _ = _group(graph, {**ranges, **by_hand}, graph.nodes, types)
+    hands: dict[str, tuple[float, float]] = {}
+    for name, (lo, hi) in by_hand.items():
+        old = hands.get(groups.find(name), (lo, hi))
+        hands[groups.find(name)] = min(lo, old[0]), max(hi, old[1])
+    return {name: hands[groups.find(name)] for name in ranges if groups.find(name) in hands}
 
 
 def _requantized_inputs(

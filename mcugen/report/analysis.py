@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def analyze(
             "without --calib the ranges are placeholders: sizes may differ a little from the build's"
         )
     elif calibrates:
-        ranges = find_ranges(graph, settings, progress, notes)
+        calibrated = find_ranges(graph, settings, progress, notes)
+        source, ranges = replace(source, graph=calibrated.graph), calibrated.ranges
     with stage(progress, "placing the buffers"):
         final = final_graph(source, ranges, settings, board, notes)
         library = lay_out(final, board, _name(model), model.name, source.sha256, "")

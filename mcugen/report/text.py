@@ -16,7 +16,7 @@ from mcugen.tools import ToolStatus
 
 if TYPE_CHECKING:  # lists and help need no compiler
     from mcugen.pipeline import Build
-    from mcugen.verify import Report
+    from mcugen.verify import LayerReport, Report
 
 console = Console(highlight=False, soft_wrap=True)
 _MISSING = "missing"
@@ -34,7 +34,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class _Rows:
+class Rows:
     """A table whose last column wraps on a terminal, or is shortened if it holds `names`. Columns in `optional`
     give way, in that order, where the terminal is narrow: what is left out stands in the JSON."""
 
@@ -52,7 +52,11 @@ class _Rows:
         self.rows.append(cells)
 
     def _widths(self) -> list[int]:
-        return [max(len(row[i]) for row in (self.columns, *self.rows)) for i in range(len(self.columns))]
+        lines = [
+            [line for row in (self.columns, *self.rows) for line in row[i].split("\n")]
+            for i in range(len(self.columns))
+        ]
+        return [max(map(len, column)) for column in lines]
 
     def _fitting(self, width: int) -> list[int]:
         """Which columns fit, the last one with at least _LEAST_LAST characters."""
@@ -121,7 +125,7 @@ def _real(port: dict[str, Any]) -> str:
 
 def _layers(manifest: dict[str, Any]) -> None:
     numbers = ("MACs", "weights", "output", "at")
-    table = _Rows(
+    table = Rows(
         "layer",
         "operator",
         "kernel",
@@ -179,13 +183,37 @@ def warn_random() -> None:
     )
 
 
-def print_build(built: Build) -> None:
-    """What `mcugen build` says at the end."""
+def _ranges(manifest: dict[str, Any]) -> None:
+    """Every activation's range and what it clips."""
+    numbers = ("observed from", "to", "range from", "to ", "clipped")
+    table = Rows("range", *numbers, "tensor", right=numbers, names=True)
+    for name, entry in manifest["calibration"]["tensors"].items():
+        seen = [f"{bound:.5g}" for bound in entry["observed"] or ()] or ["-", "-"]
+        used = [f"{bound:.5g}" for bound in entry["used"]]
+        clipped = "-" if entry["clipped"] is None else f"{100 * entry['clipped']:.3f} %"
+        table.add_row(entry["origin"], *seen, *used, clipped, name)
+    table.show()
+
+
+def _refinements(manifest: dict[str, Any]) -> None:
+    """What was tried on samples held back."""
+    for trial in manifest.get("refinements", ()):
+        if trial["tried"]:
+            before, after = ("-" if x is None else f"{x:.1f}" for x in (trial["before"], trial["after"]))
+            verdict = "kept" if trial["kept"] else "not kept"
+            console.print(f"refine  {trial['name']}: {before} -> {after} dB, {verdict}", markup=False)
+
+
+def print_build(built: Build, verbose: bool = False) -> None:
+    """What `mcugen build` says at the end; `verbose`: with a table of ranges."""
     manifest = built.manifest
     for note in manifest["notes"]:
         console.print(f"note: {note}", markup=False)
     _ports(manifest)
     _layers(manifest)
+    if verbose and "calibration" in manifest:
+        _ranges(manifest)
+    _refinements(manifest)
     _memory(manifest)
     console.print(f"wrote   {built.path}/ for {manifest['target']['board']}", markup=False)
     console.print(f"next    mcugen verify {shlex.quote(str(built.path))}", markup=False)
@@ -213,13 +241,11 @@ def print_analysis(result: dict[str, Any]) -> None:
     console.print(f"fit     {'yes' if result['fits'] else 'no'}, {board}: {', '.join(parts)}", markup=False)
 
 
-def print_verify(report: Report) -> None:
-    """What `mcugen verify` says."""
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False)
+def print_compared(layers: Sequence[LayerReport]) -> None:
+    """Layers of the C beside the reference and the float model."""
     numbers = ("compared", "different", "SQNR dB")
-    table = _Rows("layer", "operator", *numbers, "output", right=("layer", *numbers), names=True)
-    for layer in report.layers:
+    table = Rows("layer", "operator", *numbers, "output", right=("layer", *numbers), names=True)
+    for layer in layers:
         ratio_text = "-" if layer.sqnr is None else f"{layer.sqnr:.1f}"
         table.add_row(
             str(layer.index),
@@ -230,6 +256,19 @@ def print_verify(report: Report) -> None:
             layer.name,
         )
     table.show()
+
+
+def print_verdict(ok: bool) -> None:
+    """Whether C and reference are equal."""
+    verdict = "[bold green]equal, byte for byte[/]" if ok else "[bold red]DIFFERENT[/]"
+    console.print(f"verdict {verdict}")
+
+
+def print_verify(report: Report) -> None:
+    """What `mcugen verify` says."""
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
+    print_compared(report.layers)
     console.print(f"vectors {report.vectors:,}: {report.source}", markup=False)
     layer_bytes = sum(layer.compared for layer in report.layers)
     wrong = sum(layer.different for layer in report.layers)
@@ -262,13 +301,12 @@ def print_verify(report: Report) -> None:
             f"on {report.emulated_vectors} vectors; {max(e.instructions):,} instructions per inference, "
             f"{e.stack_bytes:,} bytes of stack"
         )
-    verdict = "[bold green]equal, byte for byte[/]" if report.ok else "[bold red]DIFFERENT[/]"
-    console.print(f"verdict {verdict}")
+    print_verdict(report.ok)
 
 
 def print_boards(found: Sequence[Board]) -> None:
     """The list of `mcugen boards`; what a board's own words are, below it."""
-    table = _Rows("board", "core", "RAM", "flash", "emulated on", "what", right=("RAM", "flash"))
+    table = Rows("board", "core", "RAM", "flash", "emulated on", "what", right=("RAM", "flash"))
     for board in found:
         ram, flash = board.total("ram"), board.total("flash")
         table.add_row(
@@ -289,10 +327,10 @@ def print_boards(found: Sequence[Board]) -> None:
 
 def print_ops(table: dict[str, Any]) -> None:
     """The list of `mcugen ops`."""
-    rows = _Rows("operator", "kernels", "ONNX operators")
+    rows = Rows("operator", "kernels", "ONNX operators")
     for row in table["operators"]:
         names = ", ".join(row["onnx"]) or "-"
-        rows.add_row(row["operator"], ", ".join(row["kernels"]) or row["note"] or "folded away", names)
+        rows.add_row(row["operator"], "\n".join(row["kernels"]) or row["note"] or "folded away", names)
     rows.show()
     console.print()
     text = "In constant parts of a model also: " + ", ".join(table["constant"])
@@ -301,7 +339,7 @@ def print_ops(table: dict[str, Any]) -> None:
 
 def print_doctor(found: Sequence[ToolStatus]) -> None:
     """The list of `mcugen doctor`, and one line that gets all that is missing."""
-    table = _Rows("tool", "version", "needed for")
+    table = Rows("tool", "version", "needed for")
     for status in found:
         table.add_row(status.name, status.version or _MISSING, status.needed_for)
     table.show()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from onnx_net import Net, normalised
 
-from mcugen.calibrate.ranges import BINS, calibrate, read_ranges
+from mcugen.calibrate.histogram import BINS
+from mcugen.calibrate.ranges import calibrate, read_ranges
 from mcugen.errors import UsageError
 from mcugen.ir import Graph
 
