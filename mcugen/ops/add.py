@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
+INT16_OPS = ("add", "sub", "mul", "minimum", "maximum")  # operators of two operands that have an int16 form
 LEFT_SHIFT = {DType.INT8: 20, DType.INT16: 15}
 
 
@@ -106,9 +107,9 @@ def import_tflite_binary(
     if len(n.inputs) < 2 or any(len(ctx.shape(i)) > rank for i in n.inputs[:2]):
         ctx.invalid(n, "it needs two operands of at most the output's rank")
     names = [tflite_with_rank(ctx, n, i, rank) for i in n.inputs[:2]]
-    for name in names:
-        if ctx.is_quantized(n.outputs[0]):
-            ctx.require_int8(n, name)
+    if ctx.is_quantized(n.outputs[0]):
+        require = ctx.require_integers if op in INT16_OPS else ctx.require_int8
+        require(n, *names, n.outputs[0])
     return [ctx.emit(n, op, names, attrs)]
 
 

@@ -41,7 +41,7 @@ def import_concatenation(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     for name in names:
         x = ctx.type(name)
         if ctx.is_quantized(n.outputs[0]):
-            ctx.require_int8(n, name, n.outputs[0])
+            ctx.require_integers(n, name, n.outputs[0])
             if x.quant != y.quant and ctx.value(name) is not None:
                 ctx.invalid(n, f"the constant {name!r} has another scale than the output")
             if x.quant != y.quant:

@@ -9,6 +9,7 @@ sums are rescaled, as in TFLM: int64 by 16 bits of the multiplier, rounding once
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 Dot = Callable[[Array, Array], Array]  # x [..., K], w [N, K] -> [..., N]
+SUMS_OF_32_BITS = (
+    "CONV_2D",
+    "FULLY_CONNECTED",
+)  # operators of TFLM that have them of int16, with an int32 bias
 RATIO_LIMIT = 2.0**29  # of s_in * s_w / s_out: from 2^9 on, one more in the accumulator fills the whole range
 WIDE_RATIO_LIMIT = 2.0**14 - 1.0  # the same where int64 sums are rescaled; TFLM's is 2^7
 
@@ -69,13 +74,13 @@ def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
 def tflite_weights(ctx: TfliteImporter, n: TfliteNode, axis: int) -> list[str]:
     """Names of the constant weights and of the bias, which is 0 where the file has none.
 
-    int8: weights with one scale, or one per index of `axis`; the bias is int32.
+    int8 and int16: weights with one scale, or one per index of `axis`; the bias is int32, with int16 also int64.
     """
     weights, ttype = ctx.constant_input(n, 1, "weights"), ctx.type(n.inputs[1])
     outputs = weights.shape[axis] if weights.ndim > axis else 0
     quantized = ctx.is_quantized(n.outputs[0])
     if quantized:
-        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+        ctx.require_integers(n, n.inputs[0], n.outputs[0])
         if ttype.dtype != DType.INT8 or ttype.quant is None:
             ctx.unsupported(n, f"weights are {ttype.dtype}, not quantized int8", "convert the model to int8")
         if any(ttype.quant.zero_point):
@@ -86,10 +91,15 @@ def tflite_weights(ctx: TfliteImporter, n: TfliteNode, axis: int) -> list[str]:
     if not n.has_input(2):
         return [n.inputs[1], ctx.add(n, *_no_bias(ctx.type(n.inputs[0]), ttype, outputs, quantized))]
     bias, wanted = ctx.constant_input(n, 2, "bias"), DType.INT32 if quantized else DType.FLOAT32
-    if ctx.type(n.inputs[2]).dtype != wanted:
+    wide = ctx.type(n.inputs[0]).dtype is DType.INT16
+    kind = ctx.type(n.inputs[2])
+    if kind.dtype != wanted and not (wide and kind.dtype is DType.INT64):
         ctx.unsupported(n, f"the bias is {bias.dtype}, not {wanted}", "convert the model to int8 or float32")
     if bias.size != outputs:
         ctx.invalid(n, f"bias {list(bias.shape)} does not fit {outputs} output channels")
+    if wide and n.op_type not in SUMS_OF_32_BITS and kind.dtype is DType.INT32:
+        numbers, kind = bias.reshape(-1).astype(np.int64), replace(kind, shape=(outputs,), dtype=DType.INT64)
+        return [n.inputs[1], ctx.add(n, numbers, kind)]
     return [n.inputs[1], ctx.reshape(n, n.inputs[2], (outputs,))]
 
 
@@ -99,7 +109,8 @@ def _no_bias(x: TensorType, w: TensorType, outputs: int, quantized: bool) -> tup
         return np.zeros(outputs, np.float32), TensorType((outputs,))
     scales = tuple(x.scale * s for s in w.quant.scale)
     quant = Quant(scales, (0,) * len(scales), None if w.quant.axis is None else 0)
-    return np.zeros(outputs, np.int32), TensorType((outputs,), DType.INT32, quant)
+    kind = DType.INT64 if x.dtype is DType.INT16 else DType.INT32
+    return np.zeros(outputs, kind.numpy), TensorType((outputs,), kind, quant)
 
 
 def import_tflite_conv(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:

@@ -49,7 +49,7 @@ def import_global_max_pool(ctx: Importer, n: OnnxNode) -> Sequence[str]:
 def tflite_pool(ctx: TfliteImporter, n: TfliteNode) -> dict[str, Attr]:
     """The attributes of TFLite's poolings; what they read and write keeps its numbers."""
     if ctx.is_quantized(n.outputs[0]):
-        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+        ctx.require_integers(n, n.inputs[0], n.outputs[0])
     kernel = (n.options["filter_height"], n.options["filter_width"])
     strides = (n.options["stride_h"], n.options["stride_w"])
     pads = ctx.pads(n, ctx.image(n, n.inputs[0])[:2], kernel, strides, (1, 1))

@@ -70,7 +70,7 @@ def import_tflite_reduction(ctx: TfliteImporter, n: TfliteNode, op: str) -> Sequ
     if not given:
         ctx.unsupported(n, "a reduction over no axes is not supported", "convert with constant axes")
     if ctx.is_quantized(x):
-        ctx.require_int8(n, x, n.outputs[0])
+        ctx.require_integers(n, x, n.outputs[0])
     axes = sorted({ctx.axis(n, a, len(shape)) for a in given})
     out = _reduced_shape(shape, axes, bool(n.options.get("keep_dims", False)))
     perm, span = _neighbours(shape, axes)
