@@ -15,6 +15,11 @@ def int8_type(shape: Sequence[int], scale: float = 1.0, zero_point: int = 0) -> 
     return TensorType(tuple(shape), DType.INT8, Quant((float(np.float32(scale)),), (int(zero_point),)))
 
 
+def int16_type(shape: Sequence[int], scale: float = 1.0) -> TensorType:
+    """An int16 activation's type, whose zero point is 0."""
+    return TensorType(tuple(shape), DType.INT16, Quant((float(np.float32(scale)),), (0,)))
+
+
 def int8_constant(data: Array, scale: float = 1.0, zero_point: int = 0) -> Tensor:
     """An int8 constant operand, quantized per tensor."""
     return Tensor("", int8_type(data.shape, scale, zero_point), np.asarray(data, np.int8))

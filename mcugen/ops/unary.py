@@ -3,7 +3,8 @@
 Attribute: function, an expression (ops/functions.py). Integer form: a table of 256 bytes. Where the whole
 function is one that TFLM has, its definition (LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU, ELU, ABS, RSQRT); else
 y = clamp(round(f(s_x * (q - z_x)) / s_y) + z_y) in float64, with z_y where f is not a number.
-Of int16: ops/unary16.py. Exact float form: the expression's steps (float_program.py), each a function of mcugen/float_math.py.
+Of int16: ops/unary16.py.
+Exact float form: the expression's steps (float_program.py), each a function of mcugen/float_math.py.
 """
 
 from __future__ import annotations
