@@ -84,12 +84,17 @@ def _table(results: Figures, title: str, what: str, text: str = "{:,}") -> list[
 def tables(results: Figures) -> str:
     """The page's tables."""
     kws = results["int8"]["kws"]["float_accuracy"]
-    lines = [f"Cortex-M4, arm-none-eabi-gcc -Os; kws scores {kws:.2%} of its 900 clips in float."]
+    lines = [f"Cortex-M4, arm-none-eabi-gcc -Os; kws scores {kws:.2%} of its 100 clips in float."]
     lines += _table(results, "Constants, bytes of flash:", "const_bytes")
     lines += _table(results, "Code, bytes of flash:", "code_bytes")
     lines += _table(results, "Arena, bytes of RAM:", "arena_bytes")
     lines += _table(results, "Executed instructions of one inference:", "instructions")
-    lines += _table(results, "Accuracy (kws, clips it was not calibrated on):", "accuracy", "{:.2%}")
+    lines += _table(
+        results,
+        "Accuracy (kws on clips it was not calibrated on, sww on its calibration samples):",
+        "accuracy",
+        "{:.2%}",
+    )
     lines += _table(results, "Same class as the float model:", "agreement", "{:.2%}")
     lines += _table(results, "Signal to quantization noise of the output, dB:", "sqnr", "{:.1f}")
     return "\n".join(lines)

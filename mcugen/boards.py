@@ -11,12 +11,13 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mcugen.errors import Fault, UsageError
 from mcugen.resources import data_dir
+from mcugen.schema import schema_fault
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
@@ -221,26 +222,9 @@ def _load(path: Path, model: type[_Model]) -> _Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = [_fault(path.name, dict(detail)) for detail in error.errors(include_url=False)]
+        faults = [
+            schema_fault(path.name, dict(detail), model.model_fields)
+            for detail in error.errors(include_url=False)
+        ]
         count = f"{len(faults)} fault" + "s" * (len(faults) > 1)
         raise UsageError(f"{path.name}: {count} in the description of the board", faults) from error
-
-
-def _fault(file: str, detail: dict[str, Any]) -> Fault:
-    """One of pydantic's errors as file, field, reason and remedy."""
-    where = ""
-    for part in detail["loc"]:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}"
-    kind, message = detail["type"], str(detail["msg"]).removeprefix("Value error, ")
-    place, _, rest = message.partition(": ")
-    if not where and place in Board.model_fields:  # a rule across fields names its own field first
-        where, message = place, rest
-    fix = {
-        "missing": "add it",
-        "extra_forbidden": "remove it, or correct its spelling",
-    }.get(kind, "correct the value")
-    if kind in ("missing", "extra_forbidden"):
-        message = "this field is required" if kind == "missing" else "there is no such field"
-    elif kind != "value_error":
-        message = f"{message[0].lower()}{message[1:]}, not {detail['input']!r}"
-    return Fault(f"{file}: {where.lstrip('.')}" if where else file, message, fix)

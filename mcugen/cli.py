@@ -15,6 +15,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mcugen import __version__
+from mcugen.cli_options import (
+    BoardOption,
+    CalibOption,
+    FloatOption,
+    FolderArgument,
+    IoOption,
+    JsonOption,
+    ModelArgument,
+    QuantizeOption,
+    RecipeOption,
+    SignatureOption,
+)
 from mcugen.errors import McugenError
 from mcugen.report.bar import progress_bar
 
@@ -34,66 +46,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-ModelArgument = Annotated[
-    Path,
-    typer.Argument(metavar="MODEL", help="The trained network: float .onnx, or .tflite.", show_default=False),
-]
-FolderArgument = Annotated[
-    Path, typer.Argument(metavar="FOLDER", help="A folder that `mcugen build` wrote.", show_default=False)
-]
-SignatureOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Which signature of a .tflite with several, e.g. serving_default."),
-]
-BoardOption = Annotated[
-    str,
-    typer.Option(
-        "--board", "-b", metavar="BOARD", help="A name from `mcugen boards`, or a .toml file of yours."
-    ),
-]
-CalibOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DATA",
-        help="Samples of real input: .npz (arrays by input name), .npy, a folder of them, or module:function "
-        "(a generator of samples). Also: `random` for a first try; the .json of an earlier build, for its ranges.",
-    ),
-]
-QuantizeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--quantize",
-        "-q",
-        metavar="RECIPE",
-        help="int8 (default), int8-float-fallback, dynamic-range, float16 or float32: see docs/quantization.md.",
-    ),
-]
-IoOption = Annotated[
-    str | None,
-    typer.Option(
-        "--io",
-        metavar="TYPE",
-        help="Elements of inputs and outputs: int8, uint8, int16 or float; by default the recipe's, or the file's own.",
-    ),
-]
-FloatOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--float",
-        metavar="LAYER",
-        help="A layer (name, operator or pattern with *) that computes real numbers, for a recipe with fallback. "
-        "Repeatable.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout; errors go to stderr.")]
-
 
 def _base_name(text: str) -> str:
     """A path's last part; anything that is no path as it is."""
     return Path(text).resolve().name if Path(text).exists() else text
 
 
-def _stored_command(model: Path, board: str, **options: str | float | bool | list[str] | None) -> str:
+def _stored_command(model: Path, board: str, **options: str | float | bool | Path | list[str] | None) -> str:
     """The command that makes the library again, with base names only, so that equal input gives equal bytes."""
     words = ["mcugen", "build", model.name, "--board", _base_name(board)]
     for name, value in options.items():
@@ -102,7 +61,7 @@ def _stored_command(model: Path, board: str, **options: str | float | bool | lis
         for one in value if isinstance(value, list) else [value]:
             words.append(f"--{name.replace('_', '-')}")
             if one is not True:
-                words.append(_base_name(one) if isinstance(one, str) and name == "calib" else str(one))
+                words.append(_base_name(str(one)) if name in ("calib", "recipe") else str(one))
     return shlex.join(words)
 
 
@@ -154,16 +113,17 @@ def build(
         ),
     ] = None,
     refine: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--refine/--no-refine",
             help="Try cross-layer equalization and bias correction; each is kept if samples held back say so.",
         ),
-    ] = True,
+    ] = None,
     signature: SignatureOption = None,
     quantize: QuantizeOption = None,
     io: IoOption = None,
     in_float: FloatOption = None,
+    recipe: RecipeOption = None,
     debug_layers: Annotated[
         bool,
         typer.Option(
@@ -191,10 +151,13 @@ def build(
         "signature": signature,
         "quantize": quantize,
         "io": io,
+        "recipe": recipe,
         "name": name,
         "debug_layers": debug_layers,
     }
-    command = _stored_command(model, board, **options, float=in_float, range=ranges, no_refine=not refine)
+    command = _stored_command(
+        model, board, **options, float=in_float, range=ranges, no_refine=refine is False
+    )
     by_hand = parse_ranges(ranges or [])
     bar, track = progress_bar()
     with bar:
@@ -359,6 +322,7 @@ def analyze(
     quantize: QuantizeOption = None,
     io: IoOption = None,
     in_float: FloatOption = None,
+    recipe: RecipeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
@@ -369,7 +333,7 @@ def analyze(
 
     bar, track = progress_bar()
     with bar:
-        result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or ())
+        result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or (), recipe)
     if as_json:
         print(json.dumps(result, indent=1))
     else:

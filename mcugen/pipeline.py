@@ -23,44 +23,20 @@ from mcugen.naming import c_name
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.element_types import Types
-from mcugen.quantize.fallback import fall_back, named
+from mcugen.quantize.fallback import fall_back
 from mcugen.quantize.input_transpose import fuse_input_transpose
-from mcugen.quantize.ports import io_named, set_ports
+from mcugen.quantize.layers import check_wishes, wished_methods, wished_types
+from mcugen.quantize.ports import set_ports
 from mcugen.quantize.ptq import Ranges
 from mcugen.quantize.ptq import quantize as to_integers
-from mcugen.quantize.recipes import TRAITS, Recipe, recipe_named, store_weights
+from mcugen.quantize.recipes import TRAITS, Recipe, store_weights
 from mcugen.read.float_check import check_import
 from mcugen.render import render
 from mcugen.schedule import schedule
 from mcugen.select import select
+from mcugen.settings import Settings, make_settings
 from mcugen.storage import assign
 from mcugen.write import write_folder
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user chose besides the model and the board."""
-
-    calib: Any = None
-    name: str | None = None
-    percentile: float | None = None
-    signature: str | None = None
-    debug_layers: bool = False
-    seed: int = 0
-    calibration: str | None = None
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    refine: bool = True
-    command: str = ""
-    recipe: Recipe | None = None  # int8 if nothing is said
-    io: DType | None = None  # elements of inputs and outputs; the recipe's, or the file's own
-    in_float: tuple[str, ...] = ()  # patterns of the layers that compute real numbers
-
-    @property
-    def calibrates(self) -> bool:
-        """Whether something was said about calibration."""
-        return bool(self.ranges) or any(
-            wish is not None for wish in (self.calib, self.percentile, self.calibration)
-        )
 
 
 @dataclass(frozen=True)
@@ -121,6 +97,7 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
         settings.ranges,
         settings.refine and activations is DType.INT8,
         settings.seed,
+        wished_methods(graph, settings.layers),
         activations,
     )
     return calibrate_model(graph, input_specs(graph), wishes, progress, notes)
@@ -149,11 +126,11 @@ def finish_graph(graph: Graph) -> Graph:
 
 
 def final_graph(model: Model, ranges: Ranges, settings: Settings, board: Board, notes: list[str]) -> Graph:
-    """The final graph of a model; `ranges`, recipe and layers in float are for a float one."""
+    """The final graph of a model; `ranges`, recipe and wishes for layers are for a float one."""
     recipe, io = settings.recipe or Recipe.INT8, settings.io
     if model.quantized:
         return finish_graph(check_graph(set_ports(model.graph, io), "inputs and outputs"))
-    asked = named(model.graph, settings.in_float, "--float")
+    asked = wished_types(model.graph, settings.layers)
     if TRAITS[recipe].fallback:
         asked = fall_back(model.graph, ranges, asked, board, TRAITS[recipe].activations)
     notes += asked.notes()
@@ -166,14 +143,13 @@ def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
     if not quantized and not TRAITS[recipe].calibrated and io not in (None, DType.FLOAT32):
         why = f"a network of the recipe {recipe} takes and gives real numbers: {io} would need ranges"
         faults.append(Fault("--io", why, "leave it out, or --quantize int8"))
-    if settings.in_float and (quantized or not TRAITS[recipe].fallback):
-        fix = f"--quantize {Recipe.INT8_FLOAT_FALLBACK}"
-        what = (
-            "the model is quantized already"
-            if quantized
-            else f"the recipe {recipe} has no float layers of choice"
-        )
-        faults.append(Fault("--float", what, fix))
+    for wish in settings.layers:
+        real = wish.type is DType.FLOAT32
+        if quantized:
+            faults.append(Fault(wish.where, "the model is quantized already", "leave it out"))
+        elif not TRAITS[recipe].calibrated or (real and not TRAITS[recipe].fallback):
+            why = f"the recipe {recipe} has no {'float layers of choice' if real else 'types or ranges of layers'}"
+            faults.append(Fault(wish.where, why, f"--quantize {Recipe.INT8_FLOAT_FALLBACK}"))
     if faults:
         raise UsageError("the types do not fit together", faults)
 
@@ -208,6 +184,7 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
         notes.append(f"the library is called {name}: {settings.name!r} is no name for C in lower case")
     recipe = settings.recipe or Recipe.INT8
     check_types(recipe, settings, model.quantized)
+    check_wishes(model.graph, settings.layers)
     ranges: Ranges = {}
     calibrates = TRAITS[recipe].calibrated and not model.quantized
     record: dict[str, Any] = {}
@@ -267,7 +244,8 @@ def build(
     in_float: Sequence[str] = (),
     calibration: str | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
-    refine: bool = True,
+    refine: bool | None = None,
+    recipe: str | Path | None = None,
     progress: Progress = silent,
     command: str = "",
 ) -> Build:
@@ -279,23 +257,25 @@ def build(
     recipe, int8 if nothing is said. io: int8, uint8, int16 or float for inputs and outputs, by default the recipe's
     or the file's own. in_float: names or patterns of layers that compute real numbers (recipe int8-float-fallback).
     calibration: `minmax`, `percentile` or `mse`. ranges: by hand, {name: (lo, hi)}, in place of calibrated ones.
-    refine: try refinements of the quantization, keep those that help on samples held back. Raises McugenError's
-    subclasses for everything that a user can mend.
+    refine: try refinements of the quantization, keep those that help on samples held back (default). recipe: a TOML
+    file of such options and of wishes for single layers. Raises McugenError's subclasses for everything that a user
+    can mend.
     """
     target = board if isinstance(board, Board) else load_board(str(board))
-    settings = Settings(
+    settings = make_settings(
+        recipe,
+        quantize,
+        io,
+        in_float,
         calib=calib,
         name=name,
         percentile=percentile,
         signature=signature,
         debug_layers=debug_layers,
-        command=command,
-        recipe=recipe_named(quantize),
-        io=io_named(io),
-        in_float=tuple(in_float),
         calibration=calibration,
-        ranges=ranges or {},
+        ranges=ranges,
         refine=refine,
+        command=command,
     )
     compiled = compile_model(Path(model), target, settings, progress)
     return write(compiled, Path(out))

@@ -26,8 +26,8 @@ RANDOM_SAMPLES = 32
 @dataclass(frozen=True)
 class Wishes:
     """What the user chose. calib: see `load_data`, `random`, or a .json of stored ranges; method: of METHODS;
-    by_hand: ranges {name: (lo, hi)} that override calibration; refine: whether refinements are tried; activations: what
-    they become."""
+    by_hand: ranges {name: (lo, hi)} that override calibration; refine: whether refinements are tried; methods: of
+    activations that have another than `method`; activations: what they become."""
 
     calib: Any = None
     method: str | None = None
@@ -35,6 +35,7 @@ class Wishes:
     by_hand: Mapping[str, Bounds] = field(default_factory=dict)
     refine: bool = True
     seed: int = 0
+    methods: Mapping[str, Method] = field(default_factory=dict)
     activations: DType = DType.INT8
 
 
@@ -100,7 +101,7 @@ def calibrate_model(
     notes += [] if is_random else data_notes(data)
 
     def observed_in(changed: Graph) -> Observed:
-        return observe(changed, samples, method, progress, count=bool(by_hand))
+        return observe(changed, samples, method, progress, bool(by_hand), wishes.methods)
 
     observed = observed_in(graph)
     by_hand = spread_ranges(graph, observed.ranges, by_hand, wishes.activations)

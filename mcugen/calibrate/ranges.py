@@ -50,6 +50,11 @@ class Method:
     name: str = "minmax"
     percentile: float | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is clipped."""
+        return self.name == "minmax" or self.percentile == 100.0
+
 
 @dataclass(frozen=True, eq=False)
 class Observed:
@@ -67,9 +72,11 @@ def observe(
     method: Method,
     progress: Progress = silent,
     count: bool = False,
+    methods: Mapping[str, Method] | None = None,
 ) -> Observed:
     """Ranges of every activation over samples {input: float32 [N, *shape without batch]}; `count`: histograms even
-    where the method needs none. Raises ModelError if the model computes NaN or infinity on these samples."""
+    where the method needs none; `methods`: of activations that have another. Raises ModelError if the model computes
+    NaN or infinity on these samples."""
     total = len(next(iter(samples.values())))
 
     def chunks(title: str) -> Chunks:
@@ -78,16 +85,16 @@ def observe(
     with np.errstate(all="ignore"):
         limits = _minmax(chunks("calibrating"))
         _check_finite(graph, limits)
-        whole = method.name == "minmax" or method.percentile == 100.0
-        if whole and not count:
+        clipped = {name: own for name in limits if not (own := (methods or {}).get(name, method)).whole}
+        if not clipped and not count:
             return Observed(limits, limits, {})
         counts = histograms(chunks("counting values"), limits)
         ranges = dict(limits)
-        for name in () if whole else limits:
-            if method.percentile is None:
+        for name, own in clipped.items():
+            if own.percentile is None:
                 ranges[name] = mse_range(counts[name], limits[name])
             else:
-                ranges[name] = percentile_range(counts[name], limits[name], method.percentile)
+                ranges[name] = percentile_range(counts[name], limits[name], own.percentile)
     return Observed(limits, ranges, counts)
 
 

@@ -38,9 +38,9 @@ def spatial_fields(g: Geometry) -> dict[str, Value]:
 
 class Conv2DFloat32(Kernel):
     name = "conv2d_float32"
-    ops = ("conv2d", "fully_connected")
+    ops: ClassVar[tuple[str, ...]] = ("conv2d", "fully_connected")
     types = ((DType.FLOAT32, DType.FLOAT32),)
-    headers = ("mcugen_float.h", "mcugen_wide.h", "mcugen_window.h")
+    headers: ClassVar[tuple[str, ...]] = ("mcugen_float.h", "mcugen_wide.h", "mcugen_window.h")
     template = "conv2d_float"
     context = {"weight": "float32", "ctype": "float"}
     stored = DType.FLOAT32

@@ -27,7 +27,7 @@ class MeanInt16(Kernel):
         return 5.0 * graph.type(node.inputs[0]).elements + 60.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return (reduction_access(node, graph, graph.type(node.inputs[0]).dtype.size),)
+        return (reduction_access(node, graph),)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {outer_reduced_inner(node, graph)[1] * 32768:,}",)

@@ -11,14 +11,14 @@ from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.ops.mean import mean_multiplier, outer_reduced_inner
 
 
-def reduction_access(node: Node, graph: Graph, size: int = 1) -> Access:
-    """Element by element of [outer][inner], each from all of [outer][reduced][inner]'s middle axis; `size` is bytes per
-    element."""
+def reduction_access(node: Node, graph: Graph) -> Access:
+    """Element by element of [outer][inner], each from all of [outer][reduced][inner]'s middle axis."""
     outer, reduced, inner = outer_reduced_inner(node, graph)
+    read, written = (graph.type(name).dtype.size for name in (node.inputs[0], node.outputs[0]))
     t = np.arange(outer * inner, dtype=np.int64)
     begin = t // inner * (reduced * inner) + t % inner
     end = begin + (reduced - 1) * inner + 1
-    return Access(begin * size, end * size, t * size, (t + 1) * size, atomic=True)
+    return Access(begin * read, end * read, t * written, (t + 1) * written, atomic=True)
 
 
 def reduction_fields(node: Node, graph: Graph) -> dict[str, Value]:

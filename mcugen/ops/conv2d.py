@@ -17,6 +17,7 @@ import numpy as np
 from mcugen.errors import Fault, ModelError
 from mcugen.fixed import quantize_multiplier, saturating_mbqm, saturating_mbqm64
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ops.dynamic_range import is_dynamic, quantized_input, rescaled
 from mcugen.ops.op import (
     Op,
     activation_limits,
@@ -268,9 +269,16 @@ class Conv2D(Op):
         return (clamp_array(self._accumulate(node, x, w, (ho, wo)) + b, clamp_of(node)),)
 
     def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        """The sum of the products in the order of the weights (kh, kw, C), plus the bias, clamped."""
+        """The sum of the products in the order of the weights (kh, kw, C), plus the bias, clamped; or
+        ops/dynamic_range."""
         x, w, b = xs
         _, ho, wo, _ = graph.type(node.outputs[0]).shape
+        if is_dynamic(node, graph):
+            q, scale = quantized_input(node, graph, x)
+            sums = self._accumulate(node, q.astype(np.float64), w.astype(np.float64), (ho, wo)).astype(
+                np.int64
+            )
+            return (rescaled(node, graph, sums, scale, b),)
         return (clamp_exact(self._accumulate(node, x, w, (ho, wo), dot_exact) + b, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:

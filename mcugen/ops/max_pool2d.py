@@ -1,20 +1,21 @@
 """max_pool2d: x [N, H, W, C] -> [N, Ho, Wo, C], the largest value under a window.
 
 Attributes: kernel (h, w), strides, dilations, pads (top, left, bottom, right; never the largest),
-clamp (lo, hi). Same quantization in and out.
+clamp (lo, hi). Same quantization in and out. float32: a NaN is passed over; under a window of nothing else, -inf.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.ir import Array, Attr, Graph, Node, TensorType
 from mcugen.ops.conv2d import output_range, window_patches, window_shape
-from mcugen.ops.op import Op, clamp_array, clamp_of, limits
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of, limits
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode, Window
@@ -86,6 +87,14 @@ def infer_pool(node: Node, x: TensorType) -> TensorType:
     return TensorType((n, height, width, x.shape[3]))
 
 
+def taps_in_order(x: Array, node: Node, graph: Graph, fill: float) -> Iterator[Array]:
+    """Views [N, Ho, Wo, C] of the padded input: what one tap of the window sees, row by row of the window."""
+    _, ho, wo, _ = graph.type(node.outputs[0]).shape
+    patches = window_patches(x, node, node.attrs["kernel"], (ho, wo), fill)
+    for i, j in itertools.product(*(range(k) for k in node.attrs["kernel"])):
+        yield patches[:, :, :, i, j]
+
+
 class MaxPool2D(Op):
     name = "max_pool2d"
     restrictions = (
@@ -108,6 +117,13 @@ class MaxPool2D(Op):
 
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (clamp_array(self._largest(node, graph, xs[0], -math.inf), clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """From -inf on, what is larger, in the order of the window; then clamped."""
+        largest = np.full((len(xs[0]), *graph.type(node.outputs[0]).shape[1:]), -np.inf, np.float32)
+        for values in taps_in_order(xs[0], node, graph, -math.inf):
+            largest = np.where(values > largest, values, largest)
+        return (clamp_exact(largest, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         dtype = graph.type(node.outputs[0]).dtype

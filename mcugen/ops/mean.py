@@ -7,7 +7,7 @@ Integer form: semantics.md, MEAN and SUM; the output has its own quantization.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,6 +114,16 @@ def mean_multiplier(node: Node, graph: Graph) -> tuple[int, int]:
     return (multiplier << shift) // count, min(exponent - shift, 31)
 
 
+def elements_in_order(node: Node, x: Array) -> Iterator[Array]:
+    """The elements of float32 x that one output after the other reduces, in order: arrays of the output's shape."""
+    axes = node.attrs["axes"]
+    kept = [a for a in range(x.ndim) if a not in axes]
+    shape = _reduced_shape(x.shape, axes, node.attrs["keepdims"])
+    reduced = math.prod(x.shape[a] for a in axes)
+    for values in x.transpose(*axes, *kept).reshape(reduced, *shape):
+        yield np.asarray(values)
+
+
 def infer_reduction(node: Node, shape: Sequence[int]) -> TensorType:
     """The output's type of an operator with the attributes axes and keepdims; ValueError if they do not fit."""
     axes = node.attrs["axes"]
@@ -147,6 +157,15 @@ class Mean(Op):
         reduce = np.sum if node.op == "sum" else np.mean
         y = reduce(xs[0], axis=node.attrs["axes"], dtype=np.float64, keepdims=node.attrs["keepdims"])
         return (np.asarray(y, np.float32),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum in the order of the elements; a mean is divided once by their number."""
+        acc: Array = np.zeros((), np.float32)
+        with np.errstate(all="ignore"):
+            for values in elements_in_order(node, xs[0]):
+                acc = acc + values
+            count = np.float32(outer_reduced_inner(node, graph)[1])
+            return (np.asarray(acc if node.op == "sum" else acc / count),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x, y = graph.type(node.inputs[0]), graph.type(node.outputs[0])

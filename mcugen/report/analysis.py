@@ -16,12 +16,13 @@ from mcugen.fit import CODE_BYTES, STACK_BYTES, check_fit, needs
 from mcugen.ir import Graph
 from mcugen.manifest import describe
 from mcugen.naming import c_name
-from mcugen.pipeline import Settings, check_types, final_graph, find_ranges, float_notes, lay_out, read
+from mcugen.pipeline import check_types, final_graph, find_ranges, float_notes, lay_out, read
 from mcugen.progress import Progress, silent, stage
-from mcugen.quantize.ports import io_named
+from mcugen.quantize.layers import check_wishes
 from mcugen.quantize.ptq import Ranges
-from mcugen.quantize.recipes import TRAITS, Recipe, recipe_named
+from mcugen.quantize.recipes import TRAITS, Recipe
 from mcugen.render import render
+from mcugen.settings import make_settings
 
 PLACEHOLDER_SCALE = 10.0  # wide enough that biases make no channel constant; compared with real calibrations
 
@@ -60,6 +61,7 @@ def analyze(
     quantize: str | None = None,
     io: str | None = None,
     in_float: Sequence[str] = (),
+    recipe_file: str | Path | None = None,
 ) -> dict[str, Any]:
     """The manifest's figures without files, plus `needs` {ram, flash}, `board_memory`, `fits` and `problems`.
 
@@ -73,9 +75,10 @@ def analyze(
     graph = source.graph
     notes = list(source.notes)
     ranges: Ranges = {}
-    recipe = recipe_named(quantize) or Recipe.INT8
-    settings = Settings(calib=calib, recipe=recipe, io=io_named(io), in_float=tuple(in_float))
+    settings = make_settings(recipe_file, quantize, io, in_float, calib=calib)
+    recipe = settings.recipe or Recipe.INT8
     check_types(recipe, settings, source.quantized)
+    check_wishes(graph, settings.layers)
     calibrates = TRAITS[recipe].calibrated and not source.quantized
     placeholders = calib is None and calibrates
     if placeholders:

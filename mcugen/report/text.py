@@ -168,7 +168,7 @@ def _memory(manifest: dict[str, Any]) -> None:
     if manifest["int8_bytes"]:
         ratio = manifest["float_bytes"] / manifest["int8_bytes"]
         console.print(
-            f"weights {manifest['float_bytes']:,} bytes as float32, {manifest['int8_bytes']:,} as int8 and int32: "
+            f"weights {manifest['float_bytes']:,} bytes as float32, {manifest['int8_bytes']:,} as built: "
             f"{ratio:.2f} times smaller"
         )
     console.print(f"MACs    {manifest['macs']:,}")

@@ -39,6 +39,24 @@ def test_example_on_board(model: str, board: str, models: dict[str, Path], tmp_p
     assert len(result.instructions) == 8 and min(result.instructions) > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize(
+    "model",
+    ["ad", "hello_world", "ic", "kws", "micro_speech", "mnist_lstm", "person_detect", "sww", "vww"],
+)
+def test_tflite_on_board(model: str, board: str, repository: Path, tmp_path: Path) -> None:
+    """The integers of TensorFlow's files: one random vector, all-min and all-max, in sequence."""
+    need(board)
+    path = repository / "examples" / "tflite" / f"{model}_int8.tflite"
+    built = mcugen.build(path, board=board, out=tmp_path)
+    library = HostLibrary(built.path)
+    graph = load_graph(built.path / f"{built.path.name}.graph.npz")
+    result = emulate(library, graph, load_board(board), random_vectors(library.inputs, 1))
+    assert result.wrong_layers == () and result.wrong_bytes == 0
+    assert len(result.instructions) == 3
+
+
 @pytest.mark.parametrize("board", ["cortex-m0", "cortex-m55", "rv32imc"])
 def test_every_kernel_on_board(board: str, every_kernel: Path) -> None:
     need(board)

@@ -12,11 +12,13 @@ import tflm
 import mcugen
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array
+from mcugen.simulate import quantize_port
 from mcugen.verify import verify
 
 MODELS = Path(__file__).parents[2] / "examples" / "tflite"
 NAMES = ("kws", "vww", "ic", "ad", "sww", "person_detect", "micro_speech", "hello_world", "mnist_lstm")
-SAMPLES = 12  # and all-min, all-max
+SAMPLES = 300  # and all-min, all-max
+DATA = MODELS.parent / "kws" / "kws_test.npz"  # the clips that the real samples of kws come from
 
 
 def _oracle(path: Path) -> tuple[Any, list[str]]:
@@ -32,9 +34,17 @@ def _oracle(path: Path) -> tuple[Any, list[str]]:
     return runtime.Interpreter.from_bytes(tflm.pack(model), arena_size=1 << 22), names
 
 
-def _samples(name: str, shape: list[int]) -> Array:
-    rng = np.random.default_rng(len(name))
+def _samples(name: str, port: dict[str, Any]) -> Array:
+    """Random numbers, smooth ones, for kws real ones, all-min and all-max, in sequence."""
+    rng, shape = np.random.default_rng(len(name)), port["shape"]
     x = rng.integers(-128, 128, (SAMPLES + 2, *shape), dtype=np.int64).astype(np.int8)
+    flat = x.reshape(len(x), -1)
+    third = SAMPLES // 3
+    waves = rng.normal(0, 9, (third, 1)) * np.linspace(0, 1, flat.shape[1]) + rng.normal(0, 3, (third, 1))
+    flat[:third] = np.rint(127 * np.sin(waves))
+    if name == "kws":
+        real = np.load(DATA)["input"][: SAMPLES - 2 * third].reshape(-1, *shape)
+        x[third : third + len(real)] = quantize_port(real, port)
     x[-2], x[-1] = -128, 127
     return x
 
@@ -46,7 +56,7 @@ def test_every_layer_equals_tflm(name: str, tmp_path: Path) -> None:
     built = mcugen.build(path, out=tmp_path)
     library, graph = mcugen.HostLibrary(built.path), load_graph(built.path / f"{built.path.name}.graph.npz")
     interpreter, names = _oracle(path)
-    x = _samples(name, library.inputs[0]["shape"])
+    x = _samples(name, library.inputs[0])
     results, traces = library.run_layers([x])
     compared = 0
     for i, sample in enumerate(x):
