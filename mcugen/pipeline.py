@@ -140,6 +140,8 @@ def final_graph(model: Model, ranges: Ranges, settings: Settings, board: Board, 
 def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
     """Raises UsageError for types that do not fit together."""
     faults, io = [], settings.io
+    wide = TRAITS[recipe].activations is DType.INT16
+    fallback = Recipe.INT16X8_FLOAT_FALLBACK if wide else Recipe.INT8_FLOAT_FALLBACK
     if not quantized and not TRAITS[recipe].calibrated and io not in (None, DType.FLOAT32):
         why = f"a network of the recipe {recipe} takes and gives real numbers: {io} would need ranges"
         faults.append(Fault("--io", why, "leave it out, or --quantize int8"))
@@ -149,7 +151,7 @@ def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
             faults.append(Fault(wish.where, "the model is quantized already", "leave it out"))
         elif not TRAITS[recipe].calibrated or (real and not TRAITS[recipe].fallback):
             why = f"the recipe {recipe} has no {'float layers of choice' if real else 'types or ranges of layers'}"
-            faults.append(Fault(wish.where, why, f"--quantize {Recipe.INT8_FLOAT_FALLBACK}"))
+            faults.append(Fault(wish.where, why, f"--quantize {fallback}"))
     if faults:
         raise UsageError("the types do not fit together", faults)
 
