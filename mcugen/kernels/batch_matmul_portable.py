@@ -30,6 +30,42 @@ def accumulator_bound(node: Node, graph: Graph) -> int:
     return depth * max(127 - a, 128 + a) * max(127 - b, 128 + b)
 
 
+def reject_loops(node: Node, graph: Graph) -> str | None:
+    """Why the loops over products are too many, if they are."""
+    if len(_batches(node, graph)) > MAX_AXES - 1:
+        return f"broadcasting needs more than {MAX_AXES - 1} nested loops"
+    return None
+
+
+def matrix_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields: where the products' matrices, rows, columns and factors lie, in elements."""
+    m, k, n = matrices(node, *(graph.type(i).shape for i in node.inputs))
+    a_row, a_step = (1, m) if node.attrs["adj_x"] else (k, 1)
+    b_column, b_step = (k, 1) if node.attrs["adj_y"] else (1, n)
+    return {
+        "loops": broadcast_loops(_batches(node, graph)),
+        "y_height": m,
+        "y_width": n,
+        "depth": k,
+        "a_row": a_row,
+        "a_step": a_step,
+        "b_column": b_column,
+        "b_step": b_step,
+    }
+
+
+def matmul_access(node: Node, graph: Graph) -> tuple[Access | None, ...]:
+    """Row by row of the first operand where that is how it lies."""
+    a, y = (graph.type(name) for name in (node.inputs[0], node.outputs[0]))
+    size = y.dtype.size
+    # Not where it is transposed or read again; the other operand is read as a whole.
+    if node.attrs["adj_x"] or a.shape[:-2] != y.shape[:-2] or graph.is_constant(node.inputs[0]):
+        return (None, None)
+    rows = y.elements // y.shape[-1]
+    r = np.arange(rows, dtype=np.int64)
+    return (row_access(rows, a.shape[-1] * size, rows, y.shape[-1] * size, r, r + 1), None)
+
+
 class BatchMatMulPortable(Kernel):
     name = "batch_matmul_portable"
     ops = ("batch_matmul",)
@@ -37,22 +73,14 @@ class BatchMatMulPortable(Kernel):
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
-        if len(_batches(node, graph)) > MAX_AXES - 1:
-            return f"broadcasting needs more than {MAX_AXES - 1} nested loops"
-        return None
+        return reject_loops(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         _, depth, _ = matrices(node, *(graph.type(i).shape for i in node.inputs))
         return (6.0 * depth + 50.0) * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        a, y = (graph.type(name) for name in (node.inputs[0], node.outputs[0]))
-        # Row by row over a matrix that is neither transposed nor read again; the other one is read as a whole.
-        if node.attrs["adj_x"] or a.shape[:-2] != y.shape[:-2] or graph.is_constant(node.inputs[0]):
-            return (None, None)
-        rows = y.elements // y.shape[-1]
-        r = np.arange(rows, dtype=np.int64)
-        return (row_access(rows, a.shape[-1], rows, y.shape[-1], r, r + 1), None)
+        return matmul_access(node, graph)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, from the number of products",)
@@ -60,20 +88,10 @@ class BatchMatMulPortable(Kernel):
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         a, b = (graph.type(i) for i in node.inputs)
         y = graph.type(node.outputs[0])
-        m, k, n = matrices(node, a.shape, b.shape)
         multiplier, shift = requantization(node, graph)
         lo, hi = output_range(node, graph)
-        a_row, a_step = (1, m) if node.attrs["adj_x"] else (k, 1)
-        b_column, b_step = (k, 1) if node.attrs["adj_y"] else (1, n)
         fields: dict[str, Value] = {
-            "loops": broadcast_loops(_batches(node, graph)),
-            "y_height": m,
-            "y_width": n,
-            "depth": k,
-            "a_row": a_row,
-            "a_step": a_step,
-            "b_column": b_column,
-            "b_step": b_step,
+            **matrix_fields(node, graph),
             "a_offset": -a.zero_point,
             "b_offset": -b.zero_point,
             "y_offset": y.zero_point,
@@ -82,4 +100,4 @@ class BatchMatMulPortable(Kernel):
             "lo": lo,
             "hi": hi,
         }
-        return [Call(fields, node.inputs, node.outputs[0], rows=y.elements // n)]
+        return [Call(fields, node.inputs, node.outputs[0], rows=y.elements // y.shape[-1])]

@@ -12,6 +12,40 @@ from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
 from mcugen.ops import OPS
 
 
+def transpose_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields: extents and window."""
+    _, h, w, c = graph.type(node.inputs[0]).shape
+    _, _, wo, o = graph.type(node.outputs[0]).shape
+    _, kh, kw, group_in = graph.type(node.inputs[1]).shape
+    groups = node.attrs["groups"]
+    return {
+        "x_height": h,
+        "x_width": w,
+        "x_channels": c,
+        "y_width": wo,
+        "y_channels": o,
+        "kernel_height": kh,
+        "kernel_width": kw,
+        "groups": groups,
+        "group_in": group_in,
+        "group_out": o // groups,
+        "stride_h": node.attrs["strides"][0],
+        "stride_w": node.attrs["strides"][1],
+        "pad_top": node.attrs["pads"][0],
+        "pad_left": node.attrs["pads"][1],
+    }
+
+
+def transpose_access(node: Node, graph: Graph) -> Access:
+    """Row access: which rows of x reach each row of y."""
+    x, y = graph.type(node.inputs[0]), graph.type(node.outputs[0])
+    (_, h, w, c), (_, ho, wo, o), size = x.shape, y.shape, x.dtype.size
+    place = np.arange(ho, dtype=np.int64) + node.attrs["pads"][0]
+    stride = node.attrs["strides"][0]
+    first = (place - graph.type(node.inputs[1]).shape[1]) // stride + 1
+    return row_access(h, w * c * size, ho, wo * o * size, first, place // stride + 1)
+
+
 class TransposeConvPortable(Kernel):
     name = "transpose_conv_portable"
     ops = ("transpose_conv",)
@@ -25,37 +59,16 @@ class TransposeConvPortable(Kernel):
         return 5.0 * OPS[node.op].macs(node, graph) + 60.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        _, h, w, c = graph.type(node.inputs[0]).shape
-        _, ho, wo, o = graph.type(node.outputs[0]).shape
-        place = np.arange(ho, dtype=np.int64) + node.attrs["pads"][0]
-        stride = node.attrs["strides"][0]
-        first = (place - graph.type(node.inputs[1]).shape[1]) // stride + 1
-        return (row_access(h, w * c, ho, wo * o, first, place // stride + 1), None, None)
+        return (transpose_access(node, graph), None, None)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        _, h, w, c = graph.type(node.inputs[0]).shape
-        _, ho, wo, o = graph.type(node.outputs[0]).shape
-        _, kh, kw, group_in = graph.type(node.inputs[1]).shape
-        groups = node.attrs["groups"]
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
             **output_fields(node, graph, tables, layer),
-            "x_height": h,
-            "x_width": w,
-            "x_channels": c,
-            "y_width": wo,
-            "y_channels": o,
-            "kernel_height": kh,
-            "kernel_width": kw,
-            "groups": groups,
-            "group_in": group_in,
-            "group_out": o // groups,
-            "stride_h": node.attrs["strides"][0],
-            "stride_w": node.attrs["strides"][1],
-            "pad_top": node.attrs["pads"][0],
-            "pad_left": node.attrs["pads"][1],
+            **transpose_fields(node, graph),
         }
-        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=ho)]
+        rows = graph.type(node.outputs[0]).shape[1]
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]

@@ -80,6 +80,26 @@ def test_fully_connected(bias: str | None, per_axis: bool, depth: int) -> None:
     check_case("FULLY_CONNECTED", options, operands, [int16((3, 11), scale)])
 
 
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("activation", ["NONE", "RELU"])
+def test_transposed_convolution(padding: str, activation: str) -> None:
+    rng = np.random.default_rng(6)
+    given, scale = weights(rng, (5, 3, 3, 4), 0, 0.001, "int64")
+    size = 8 if padding == "SAME" else 9
+    options = {"padding": padding, "stride_h": 2, "stride_w": 2, "fused_activation_function": activation}
+    operands = [ints(1, size, size, 5), given[0], int16((1, 4, 4, 4)), given[1]]
+    check_case("TRANSPOSE_CONV", options, operands, [int16((1, size, size, 5), scale)])
+
+
+@pytest.mark.parametrize("adjoint", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("depth", [3, 40])
+def test_product_of_matrices(adjoint: tuple[bool, bool], depth: int) -> None:
+    a, b = ((2, depth, 7) if adjoint[0] else (2, 7, depth)), ((2, 5, depth) if adjoint[1] else (2, depth, 5))
+    operands = [int16((1, *a), 0.001), int16((1, *b), 0.0005)]
+    y = int16((1, 2, 7, 5), 0.001 * 0.0005 * 12000.0 * np.sqrt(depth))
+    check_case("BATCH_MATMUL", {"adj_x": adjoint[0], "adj_y": adjoint[1]}, operands, [y])
+
+
 @pytest.mark.parametrize("op", ["ADD", "SUB", "MUL"])
 @pytest.mark.parametrize(
     "shapes", [((1, 40, 50), (1, 40, 50)), ((1, 5, 1, 8), (1, 1, 6, 8)), ((1, 50), (1, 1))]
