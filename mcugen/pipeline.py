@@ -32,6 +32,7 @@ from mcugen.quantize.ptq import quantize as to_integers
 from mcugen.quantize.recipes import TRAITS, Recipe, store_weights
 from mcugen.read.float_check import check_import
 from mcugen.render import render
+from mcugen.rewrite import with_integer_indices
 from mcugen.schedule import schedule
 from mcugen.select import select
 from mcugen.settings import Settings, make_settings
@@ -114,7 +115,9 @@ def compile_graph(
     `types` of nodes by name that are not the recipe's."""
     traits = TRAITS[recipe]
     stored = store_weights(graph, recipe)
-    made = to_integers(stored, ranges, types, traits.activations) if traits.calibrated else stored
+    made = with_integer_indices(stored)
+    if traits.calibrated:
+        made = to_integers(stored, ranges, types, traits.activations)
     return finish_graph(set_ports(check_graph(made, "quantization"), io or traits.io))
 
 

@@ -30,7 +30,7 @@ MCUGEN_CODE static mcugen_dynamic_t mcugen_dynamic_quantize(const mcugen_float_t
         hi = x[i] > hi ? x[i] : hi;
     }
     result.scale = (hi - lo) / 255.0f;
-    if (!(result.scale > 0.0f) || !(result.scale <= FLT_MAX)) {
+    if (!(result.scale >= FLT_MIN) || !(result.scale <= FLT_MAX)) {
         result.scale = 1.0f;
     }
     const float inverse = 1.0f / result.scale;

@@ -6,7 +6,7 @@ from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.fixed import reduced_multiplier
 from mcugen.ir import DType, Graph, Node
-from mcugen.kernels.batch_matmul_portable import matmul_access, matrix_fields, reject_loops
+from mcugen.kernels.batch_matmul_portable import product_access, product_fields, reject_loops
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.ops.batch_matmul import matrices
 from mcugen.ops.conv2d import output_range, requantization
@@ -27,7 +27,7 @@ class BatchMatMulInt16(Kernel):
         return (9.0 * depth + 60.0) * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return matmul_access(node, graph)
+        return product_access(node, graph)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         _, depth, _ = matrices(node, *(graph.type(i).shape for i in node.inputs))
@@ -38,7 +38,7 @@ class BatchMatMulInt16(Kernel):
         multiplier, shift = requantization(node, graph)
         lo, hi = output_range(node, graph)
         fields: dict[str, Value] = {
-            **matrix_fields(node, graph),
+            **product_fields(node, graph),
             "multiplier": int(reduced_multiplier(multiplier)[0]),
             "right": 15 - int(shift[0]),
             "lo": lo,

@@ -15,35 +15,32 @@ from mcugen.ops.batch_matmul import matrices
 from mcugen.ops.conv2d import output_range, requantization
 
 
-def _batches(node: Node, graph: Graph) -> list[tuple[int, int, int]]:
-    """(extent, step of a, step of b) of the loops over products, in bytes, outermost first."""
+def product_loops(node: Node, graph: Graph) -> list[tuple[int, int, int]]:
+    """(extent, step of a, step of b) of the loops over products, in elements, outermost first."""
     a, b = (graph.type(i).shape for i in node.inputs)
     y = graph.type(node.outputs[0]).shape
     steps = math.prod(a[-2:]), math.prod(b[-2:])
     return [(n, i * steps[0], j * steps[1]) for n, i, j in loops(y[:-2], a[:-2], b[:-2])]
 
 
-def accumulator_bound(node: Node, graph: Graph) -> int:
-    """What |accumulator| cannot exceed: the number of products, each of the operands' largest distances."""
-    _, depth, _ = matrices(node, *(graph.type(i).shape for i in node.inputs))
-    a, b = (graph.type(i).zero_point for i in node.inputs)
-    return depth * max(127 - a, 128 + a) * max(127 - b, 128 + b)
+def product_access(node: Node, graph: Graph) -> tuple[Access | None, ...]:
+    """Row by row over a matrix that is neither transposed nor read again; the other one is read as a whole."""
+    a, y = (graph.type(name) for name in (node.inputs[0], node.outputs[0]))
+    if node.attrs["adj_x"] or a.shape[:-2] != y.shape[:-2] or graph.is_constant(node.inputs[0]):
+        return (None, None)
+    rows = y.elements // y.shape[-1]
+    r = np.arange(rows, dtype=np.int64)
+    a_row, y_row = a.shape[-1] * a.dtype.size, y.shape[-1] * y.dtype.size
+    return (row_access(rows, a_row, rows, y_row, r, r + 1), None)
 
 
-def reject_loops(node: Node, graph: Graph) -> str | None:
-    """Why the loops over products are too many, if they are."""
-    if len(_batches(node, graph)) > MAX_AXES - 1:
-        return f"broadcasting needs more than {MAX_AXES - 1} nested loops"
-    return None
-
-
-def matrix_fields(node: Node, graph: Graph) -> dict[str, Value]:
-    """Descriptor fields: where the products' matrices, rows, columns and factors lie, in elements."""
+def product_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields: loops over the products, extents and steps of the matrices."""
     m, k, n = matrices(node, *(graph.type(i).shape for i in node.inputs))
     a_row, a_step = (1, m) if node.attrs["adj_x"] else (k, 1)
     b_column, b_step = (k, 1) if node.attrs["adj_y"] else (1, n)
     return {
-        "loops": broadcast_loops(_batches(node, graph)),
+        "loops": broadcast_loops(product_loops(node, graph)),
         "y_height": m,
         "y_width": n,
         "depth": k,
@@ -54,16 +51,18 @@ def matrix_fields(node: Node, graph: Graph) -> dict[str, Value]:
     }
 
 
-def matmul_access(node: Node, graph: Graph) -> tuple[Access | None, ...]:
-    """Row by row of the first operand where that is how it lies."""
-    a, y = (graph.type(name) for name in (node.inputs[0], node.outputs[0]))
-    size = y.dtype.size
-    # Not where it is transposed or read again; the other operand is read as a whole.
-    if node.attrs["adj_x"] or a.shape[:-2] != y.shape[:-2] or graph.is_constant(node.inputs[0]):
-        return (None, None)
-    rows = y.elements // y.shape[-1]
-    r = np.arange(rows, dtype=np.int64)
-    return (row_access(rows, a.shape[-1] * size, rows, y.shape[-1] * size, r, r + 1), None)
+def reject_loops(node: Node, graph: Graph) -> str | None:
+    """Why the loops over the products are too many for a kernel."""
+    if len(product_loops(node, graph)) > MAX_AXES - 1:
+        return f"broadcasting needs more than {MAX_AXES - 1} nested loops"
+    return None
+
+
+def accumulator_bound(node: Node, graph: Graph) -> int:
+    """What |accumulator| cannot exceed: the number of products, each of the operands' largest distances."""
+    _, depth, _ = matrices(node, *(graph.type(i).shape for i in node.inputs))
+    a, b = (graph.type(i).zero_point for i in node.inputs)
+    return depth * max(127 - a, 128 + a) * max(127 - b, 128 + b)
 
 
 class BatchMatMulPortable(Kernel):
@@ -80,7 +79,7 @@ class BatchMatMulPortable(Kernel):
         return (6.0 * depth + 50.0) * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return matmul_access(node, graph)
+        return product_access(node, graph)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, from the number of products",)
@@ -91,7 +90,7 @@ class BatchMatMulPortable(Kernel):
         multiplier, shift = requantization(node, graph)
         lo, hi = output_range(node, graph)
         fields: dict[str, Value] = {
-            **matrix_fields(node, graph),
+            **product_fields(node, graph),
             "a_offset": -a.zero_point,
             "b_offset": -b.zero_point,
             "y_offset": y.zero_point,

@@ -7,9 +7,8 @@ import math
 from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import DType, Graph, Node
-from mcugen.kernels.conv2d_float import Conv2DFloat32
+from mcugen.kernels.conv2d_float import Conv2DFloat32, weighted_fields
 from mcugen.kernels.kernel import Call, Tables, Value, window_row_access
-from mcugen.ops.op import clamp_of
 
 
 def depthwise_fields(node: Node, graph: Graph) -> dict[str, Value]:
@@ -47,14 +46,7 @@ class DepthwiseConv2DFloat32(Conv2DFloat32):
         return (window_row_access(node, graph, graph.type(node.inputs[1]).shape[1]), None, None)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        lo, hi = clamp_of(node)
-        fields: dict[str, Value] = {
-            "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
-            "bias": tables.add(f"{layer}_bias", graph.constant(node.inputs[2])),
-            "lo": lo,
-            "hi": hi,
-            **depthwise_fields(node, graph),
-        }
+        fields = {**weighted_fields(node, graph, tables, layer), **depthwise_fields(node, graph)}
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=graph.type(node.outputs[0]).shape[1])]
 
 

@@ -12,7 +12,7 @@ from mcugen.ir import DType, Graph, Node
 from mcugen.kernels.conv2d_int16x8 import int16_output, reject_int16, variant_int16
 from mcugen.kernels.conv2d_portable import accumulator_bound
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
-from mcugen.kernels.transpose_conv_portable import transpose_access, transpose_fields
+from mcugen.kernels.transpose_conv_portable import transpose_conv_access, transpose_conv_fields
 from mcugen.ops import OPS
 
 
@@ -30,7 +30,7 @@ class TransposeConvInt16x8(Kernel):
         return 5.0 * OPS[node.op].macs(node, graph) + 70.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return (transpose_access(node, graph), None, None)
+        return transpose_conv_access(node, graph)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
@@ -42,7 +42,7 @@ class TransposeConvInt16x8(Kernel):
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
             "output": int16_output(node, graph, tables, layer, graph.constant(node.inputs[2])),
-            **transpose_fields(node, graph),
+            **transpose_conv_fields(node, graph),
         }
         rows = graph.type(node.outputs[0]).shape[1]
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]

@@ -12,8 +12,20 @@ from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
 from mcugen.ops import OPS
 
 
-def transpose_fields(node: Node, graph: Graph) -> dict[str, Value]:
-    """Descriptor fields: extents and window."""
+def transpose_conv_access(node: Node, graph: Graph) -> tuple[Access | None, ...]:
+    """Each output row from the input rows that reach it."""
+    x, y = graph.type(node.inputs[0]), graph.type(node.outputs[0])
+    _, h, w, c = x.shape
+    _, ho, wo, o = y.shape
+    place = np.arange(ho, dtype=np.int64) + node.attrs["pads"][0]
+    stride = node.attrs["strides"][0]
+    first = (place - graph.type(node.inputs[1]).shape[1]) // stride + 1
+    rows = row_access(h, w * c * x.dtype.size, ho, wo * o * y.dtype.size, first, place // stride + 1)
+    return (rows, None, None)
+
+
+def transpose_conv_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields: extents and window of a transposed convolution."""
     _, h, w, c = graph.type(node.inputs[0]).shape
     _, _, wo, o = graph.type(node.outputs[0]).shape
     _, kh, kw, group_in = graph.type(node.inputs[1]).shape
@@ -36,16 +48,6 @@ def transpose_fields(node: Node, graph: Graph) -> dict[str, Value]:
     }
 
 
-def transpose_access(node: Node, graph: Graph) -> Access:
-    """Row access: which rows of x reach each row of y."""
-    x, y = graph.type(node.inputs[0]), graph.type(node.outputs[0])
-    (_, h, w, c), (_, ho, wo, o), size = x.shape, y.shape, x.dtype.size
-    place = np.arange(ho, dtype=np.int64) + node.attrs["pads"][0]
-    stride = node.attrs["strides"][0]
-    first = (place - graph.type(node.inputs[1]).shape[1]) // stride + 1
-    return row_access(h, w * c * size, ho, wo * o * size, first, place // stride + 1)
-
-
 class TransposeConvPortable(Kernel):
     name = "transpose_conv_portable"
     ops = ("transpose_conv",)
@@ -59,7 +61,7 @@ class TransposeConvPortable(Kernel):
         return 5.0 * OPS[node.op].macs(node, graph) + 60.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return (transpose_access(node, graph), None, None)
+        return transpose_conv_access(node, graph)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
@@ -68,7 +70,7 @@ class TransposeConvPortable(Kernel):
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
             **output_fields(node, graph, tables, layer),
-            **transpose_fields(node, graph),
+            **transpose_conv_fields(node, graph),
         }
         rows = graph.type(node.outputs[0]).shape[1]
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]

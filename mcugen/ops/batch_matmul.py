@@ -17,7 +17,7 @@ import numpy as np
 from mcugen.ir import Array, DType, Graph, Node, TensorType
 from mcugen.ops.add import keeps_batch, tflite_with_rank, with_rank
 from mcugen.ops.conv2d import requantize
-from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -134,6 +134,17 @@ class BatchMatMul(Op):
 
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (clamp_array(self._product(node, *xs), clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum of the products in the order of k, clamped."""
+        a = np.swapaxes(xs[0], -1, -2) if node.attrs["adj_x"] else xs[0]
+        b = np.swapaxes(xs[1], -1, -2) if node.attrs["adj_y"] else xs[1]
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        acc = np.zeros((*batch, a.shape[-2], b.shape[-1]), np.float32)
+        with np.errstate(all="ignore"):
+            for k in range(a.shape[-1]):
+                acc += a[..., :, k : k + 1] * b[..., k : k + 1, :]
+        return (clamp_exact(acc, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         # float64 sums of integers below 2^53 are exact, and much faster than numpy's integer products

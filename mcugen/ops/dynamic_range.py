@@ -3,7 +3,7 @@
 TFLM has no such operator ("hybrid" in TensorFlow Lite); the definition is ours. All in float32, each operation
 rounded once; lo and hi are the input's smallest and largest value in one inference, 0 among them, NaN left out:
 
-    s = (hi - lo) / 255, or 1 where that is 0 or infinite        r = 1 / s
+    s = (hi - lo) / 255, or 1 where that is below 2^-126 or infinite        r = 1 / s
     z = round(clamp(-128 - lo * r, -128, 127))
     q = clamp(round(clamp(x * r, -255, 255)) + z, -128, 127), z where x * r is NaN; halves away from zero
     y = float(sum of (q - z) * w) * (s * s_w[c]) + bias[c], clamped by the fused activation
@@ -18,6 +18,7 @@ from mcugen.ir import Array, DType, Graph, Node
 from mcugen.ops.op import clamp_exact, clamp_of
 
 LARGEST = float(np.finfo(np.float32).max)
+SMALLEST = 2.0**-126  # normal: its reciprocal is finite
 
 
 def is_dynamic(node: Node, graph: Graph) -> bool:
@@ -35,7 +36,7 @@ def quantized_input(node: Node, graph: Graph, x: Array) -> tuple[Array, Array]:
     lo, hi = known.min(axis=1), known.max(axis=1)
     with np.errstate(all="ignore"):
         scale = (hi - lo) / np.float32(255)
-        scale = np.where((scale > 0) & (scale <= LARGEST), scale, np.float32(1))
+        scale = np.where((scale >= SMALLEST) & (scale <= LARGEST), scale, np.float32(1))
         inverse = np.float32(1) / scale
         place = clamp_exact(np.float32(-128) - lo * inverse, (-128.0, 127.0))
         zero_point = round_half_away(place)[:, np.newaxis]

@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import as_float
+from graphs import as_float, one_node_graph
 from harness import check_kernel, corners_for
 from test_arg_max_portable import SHAPES, arg_graph
 
 from mcugen.access import Direction
-from mcugen.ir import Graph
+from mcugen.ir import DType, Graph, TensorType
 from mcugen.kernels import KERNELS
 from mcugen.ops import OPS
+from mcugen.pipeline import compile_graph
+from mcugen.quantize.recipes import Recipe
 
 
 def float_graph(op: str, shape: tuple[int, ...], axis: int, last: bool) -> Graph:
@@ -52,6 +54,15 @@ def test_zeros_are_equal_and_a_nan_is_passed_over_behind_the_first() -> None:
         assert index.tolist() == expected and index.dtype == np.int32
         (real,) = OPS[op].float_exact(graph.nodes[0], graph, [x])
         assert real.tolist() == expected and real.dtype == np.float32
+
+
+@pytest.mark.parametrize("recipe", [Recipe.FLOAT32, Recipe.FLOAT16])
+def test_the_index_of_a_float_network_is_int32(recipe: Recipe) -> None:
+    attrs = {"axes": (1,), "keepdims": False, "last": False}
+    network = one_node_graph("arg_max", [TensorType((1, 5))], attrs, TensorType((1,)))
+    graph = compile_graph(network, {}, recipe)
+    assert graph.type("y").dtype is DType.INT32
+    check_kernel(graph, kernel="arg_max_float")
 
 
 def test_without_nan_the_same_as_numpy() -> None:

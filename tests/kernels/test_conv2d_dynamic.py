@@ -16,13 +16,14 @@ def dynamic(graph: Graph) -> Graph:
 
 
 def odd_samples(graph: Graph) -> list[Array]:
-    """Zeros, one value everywhere, tiny and huge values, infinities and NaN."""
+    """Zeros, one value everywhere, tiny and huge values of both signs and of one, infinities and NaN."""
     shape = graph.type(graph.inputs[0]).shape
     rng = np.random.default_rng(2)
     normal = rng.standard_normal((8, *shape)).astype(np.float32)
     with np.errstate(over="ignore"):
         x = normal * np.array([0, 0, 1e-44, 1e-38, 1e38, 1, 1, 1], np.float32).reshape(8, *(1,) * len(shape))
     x[1] = 3.25
+    x[2] = np.abs(normal[2]) * np.float32(1e-37)  # a step whose reciprocal is infinite
     x[5].reshape(-1)[0], x[6].reshape(-1)[0], x[7].reshape(-1)[0] = np.inf, -np.inf, np.nan
     return [x]
 

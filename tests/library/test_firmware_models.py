@@ -5,23 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from emulated import need
 
 import mcugen
 from mcugen.boards import load_board
 from mcugen.graph_file import load_graph
 from mcugen.simulate import HostLibrary
-from mcugen.tools import compiler, find_tool, how_to_install
 from mcugen.verify import emulate, random_vectors, verify
 
 BOARDS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
-
-
-def need(board: str) -> None:
-    target = load_board(board)
-    emulator = "qemu-system-riscv32" if target.toolchain.startswith("riscv") else "qemu-system-arm"
-    for tool in (compiler(target.toolchain), emulator):
-        if find_tool(tool) is None:
-            pytest.skip(f"{tool} is missing: {how_to_install(tool)}")
 
 
 @pytest.mark.slow
