@@ -38,7 +38,7 @@ QuantizeOption = Annotated[
         "--quantize",
         "-q",
         metavar="RECIPE",
-        help="int8 (default), int8-float-fallback, dynamic-range, float16 or float32: see docs/quantization.md.",
+        help="int8 (default), int16x8, int8-float-fallback, dynamic-range, float16, float32: docs/quantization.md",
     ),
 ]
 IoOption = Annotated[

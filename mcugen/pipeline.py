@@ -90,14 +90,16 @@ def read(path: Path, signature: str | None = None) -> Model:
 
 def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Calibrated:
     """Ranges of all activations, from calibration data or stored by an earlier build, and refinements."""
+    activations = TRAITS[settings.recipe or Recipe.INT8].activations
     wishes = Wishes(
         settings.calib,
         settings.calibration,
         settings.percentile,
         settings.ranges,
-        settings.refine and TRAITS[settings.recipe or Recipe.INT8].activations is DType.INT8,
+        settings.refine and activations is DType.INT8,
         settings.seed,
         wished_methods(graph, settings.layers),
+        activations,
     )
     return calibrate_model(graph, input_specs(graph), wishes, progress, notes)
 
@@ -141,6 +143,8 @@ def final_graph(model: Model, ranges: Ranges, settings: Settings, board: Board, 
 def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
     """Raises UsageError for types that do not fit together."""
     faults, io = [], settings.io
+    wide = TRAITS[recipe].activations is DType.INT16
+    fallback = Recipe.INT16X8_FLOAT_FALLBACK if wide else Recipe.INT8_FLOAT_FALLBACK
     if not quantized and not TRAITS[recipe].calibrated and io not in (None, DType.FLOAT32):
         why = f"a network of the recipe {recipe} takes and gives real numbers: {io} would need ranges"
         faults.append(Fault("--io", why, "leave it out, or --quantize int8"))
@@ -150,7 +154,7 @@ def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
             faults.append(Fault(wish.where, "the model is quantized already", "leave it out"))
         elif not TRAITS[recipe].calibrated or (real and not TRAITS[recipe].fallback):
             why = f"the recipe {recipe} has no {'float layers of choice' if real else 'types or ranges of layers'}"
-            faults.append(Fault(wish.where, why, f"--quantize {Recipe.INT8_FLOAT_FALLBACK}"))
+            faults.append(Fault(wish.where, why, f"--quantize {fallback}"))
     if faults:
         raise UsageError("the types do not fit together", faults)
 

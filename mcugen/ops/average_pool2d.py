@@ -102,4 +102,4 @@ class AveragePool2D(Op):
         inside = cells(node, graph, (0, x.shape[1], 0, x.shape[2]))
         acc = self._sum(node, graph, xs[0].astype(np.int64)) + (divisor - inside) * x.zero_point
         rounded = np.sign(acc) * ((np.abs(acc) + divisor // 2) // divisor)
-        return (np.clip(rounded, lo, hi).astype(np.int8),)
+        return (np.clip(rounded, lo, hi).astype(x.dtype.numpy),)

@@ -3,7 +3,7 @@
 Leading axes broadcast as in numpy; both have the same rank, one may be constant. Attributes: adj_x (a is
 [..., K, M]), adj_y (b is [..., N, K]), clamp (lo, hi). Integer form, TFLM's BATCH_MATMUL (LiteRT
 kernels/internal/reference/batch_matmul.h), multiplier in double:
-y = clamp(MBQM(sum (a - z_a) (b - z_b), s_a s_b / s_y) + z_y).
+y = clamp(MBQM(sum (a - z_a) (b - z_b), s_a s_b / s_y) + z_y). Of int16 the sums have 64 bits and are rounded once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ir import Array, DType, Graph, Node, TensorType
 from mcugen.ops.add import keeps_batch, tflite_with_rank, with_rank
 from mcugen.ops.conv2d import requantize
 from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
@@ -75,7 +75,8 @@ def import_tflite_batch_matmul(ctx: TfliteImporter, n: TfliteNode) -> Sequence[s
 def _is_dense(ctx: TfliteImporter, a: str, b: str) -> bool:
     """Whether b is one constant matrix as a dense layer's weights are, and a computed."""
     quant, shape = ctx.type(b).quant, ctx.shape(b)
-    plain = quant is None or (quant.axis is None and quant.zero_point == (0,))
+    one_scale = quant is not None and quant.axis is None and quant.zero_point == (0,)
+    plain = quant is None or (one_scale and ctx.type(b).dtype is DType.INT8)
     matrix = 2 <= len(shape) <= len(ctx.shape(a)) and set(shape[:-2]) <= {1}
     return ctx.value(a) is None and ctx.value(b) is not None and plain and matrix
 
@@ -96,7 +97,7 @@ def emit_tflite_batch_matmul(
 ) -> str:
     """A batch_matmul node that writes the operator's output: also a dense layer with computed weights."""
     if any(ctx.is_quantized(name) for name in (a, b, n.outputs[0])):
-        ctx.require_int8(n, a, b, n.outputs[0])
+        ctx.require_integers(n, a, b, n.outputs[0])
     rank = max(len(ctx.shape(a)), len(ctx.shape(b)))
     operands = [tflite_with_rank(ctx, n, x, rank) for x in (a, b)]
     attrs = {"adj_x": adj_x, "adj_y": adj_y, "clamp": ctx.clamp(n)}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.conv2d import quantize_weighted, requantize, window_patches, window_shape
 from mcugen.ops.dynamic_range import is_dynamic, quantized_input, rescaled
 from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
@@ -57,9 +57,9 @@ class DepthwiseConv2D(Op):
         return (requantize(node, graph, self._accumulate(node, graph, centred, w.astype(np.int64)) + b),)
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        return quantize_weighted(node, graph, quants, axis=3)
+        return quantize_weighted(node, graph, types, axis=3)
 
     def macs(self, node: Node, graph: Graph) -> int:
         _, kh, kw, _ = graph.type(node.inputs[1]).shape

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.add import emit_binary
 from mcugen.ops.batch_matmul import emit_batch_matmul, emit_tflite_batch_matmul, swapped
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
@@ -191,9 +191,9 @@ class FullyConnected(Op):
         return (requantize(node, graph, acc),)
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        return quantize_weighted(node, graph, quants, axis=0)
+        return quantize_weighted(node, graph, types, axis=0)
 
     def macs(self, node: Node, graph: Graph) -> int:
         return graph.type(node.outputs[0]).elements * graph.type(node.inputs[1]).shape[1]

@@ -15,7 +15,7 @@ import numpy as np
 
 from mcugen.ir import Array, Attr, Graph, Node, TensorType
 from mcugen.ops.conv2d import output_range, window_patches, window_shape
-from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of, limits
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode, Window
@@ -50,7 +50,7 @@ def import_global_max_pool(ctx: Importer, n: OnnxNode) -> Sequence[str]:
 def tflite_pool(ctx: TfliteImporter, n: TfliteNode) -> dict[str, Attr]:
     """The attributes of TFLite's poolings; what they read and write keeps its numbers."""
     if ctx.is_quantized(n.outputs[0]):
-        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+        ctx.require_integers(n, n.inputs[0], n.outputs[0])
     kernel = (n.options["filter_height"], n.options["filter_width"])
     strides = (n.options["stride_h"], n.options["stride_w"])
     pads = ctx.pads(n, ctx.image(n, n.inputs[0])[:2], kernel, strides, (1, 1))
@@ -126,5 +126,6 @@ class MaxPool2D(Op):
         return (clamp_exact(largest, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        lo, hi = output_range(node, graph)
-        return (np.clip(self._largest(node, graph, xs[0], -128), lo, hi).astype(np.int8),)
+        dtype = graph.type(node.outputs[0]).dtype
+        largest = self._largest(node, graph, xs[0], limits(dtype)[0])
+        return (np.clip(largest, *output_range(node, graph)).astype(dtype.numpy),)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mcugen.fixed import mbqm, quantize_multiplier, saturating_rounding_multiply_by_pot
 from mcugen.ir import Array, Graph, Node, TensorType
-from mcugen.ops.op import Op
+from mcugen.ops.op import Op, limits
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -70,7 +70,7 @@ def import_tflite_reduction(ctx: TfliteImporter, n: TfliteNode, op: str) -> Sequ
     if not given:
         ctx.unsupported(n, "a reduction over no axes is not supported", "convert with constant axes")
     if ctx.is_quantized(x):
-        ctx.require_int8(n, x, n.outputs[0])
+        ctx.require_integers(n, x, n.outputs[0])
     axes = sorted({ctx.axis(n, a, len(shape)) for a in given})
     out = _reduced_shape(shape, axes, bool(n.options.get("keep_dims", False)))
     perm, span = _neighbours(shape, axes)
@@ -173,7 +173,11 @@ class Mean(Op):
         centred = xs[0].astype(np.int64) - x.zero_point
         acc = centred.sum(axis=node.attrs["axes"], keepdims=node.attrs["keepdims"])
         acc = saturating_rounding_multiply_by_pot(acc, max(shift, 0))
-        return (np.clip(mbqm(acc, multiplier, min(shift, 0)) + y.zero_point, -128, 127).astype(np.int8),)
+        return (
+            np.clip(mbqm(acc, multiplier, min(shift, 0)) + y.zero_point, *limits(y.dtype)).astype(
+                y.dtype.numpy
+            ),
+        )
 
 
 class Sum(Mean):

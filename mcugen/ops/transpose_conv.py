@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
 from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
 
@@ -189,9 +189,9 @@ class TransposeConv(Op):
         return (requantize(node, graph, acc),)
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        return quantize_weighted(node, graph, quants, axis=0)
+        return quantize_weighted(node, graph, types, axis=0)
 
     def macs(self, node: Node, graph: Graph) -> int:
         x, (o, kh, kw, ci) = graph.type(node.inputs[0]), graph.type(node.inputs[1]).shape

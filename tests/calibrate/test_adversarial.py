@@ -26,6 +26,8 @@ METHODS: tuple[dict[str, Any], ...] = (
     {"calibration": "mse"},
     {"quantize": "dynamic-range"},
     {"quantize": "float16"},
+    {"quantize": "int16x8"},
+    {"quantize": "int16x8-float-fallback", "in_float": ["depthwise_conv2d"]},
     {"quantize": "int8-float-fallback", "in_float": ["depthwise_conv2d"]},
 )
 

@@ -32,6 +32,18 @@ def test_example_on_board(model: str, board: str, models: dict[str, Path], tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("board", ["cortex-m0", "cortex-m4"])
+def test_int16_on_board(board: str, models: dict[str, Path], tmp_path: Path) -> None:
+    """kws with int16 activations."""
+    need(board)
+    built = mcugen.build(models["kws"], calib="random", board=board, out=tmp_path, quantize="int16x8")
+    library = HostLibrary(built.path)
+    graph = load_graph(built.path / f"{built.path.name}.graph.npz")
+    result = emulate(library, graph, load_board(board), random_vectors(library.inputs, 2))
+    assert result.wrong_layers == () and result.wrong_bytes == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize(
     "model",

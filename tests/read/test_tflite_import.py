@@ -360,16 +360,20 @@ def test_unknown_operators_are_named() -> None:
     refused(UnsupportedError, data, "tflite:CUMSUM #0", "no such operator", "fix:")
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16"])
-def test_other_types_of_activations(dtype: str) -> None:
-    data = build("RELU", {}, [TensorSpec((1, 4), dtype, 0.1)], [TensorSpec((1, 4), dtype, 0.1)])
-    refused(UnsupportedError, data, f"2 activations ('t0', 't1'): are {dtype}", "full integer quantization")
+def test_other_types_of_activations() -> None:
+    data = build("RELU", {}, [TensorSpec((1, 4), "uint8", 0.1)], [TensorSpec((1, 4), "uint8", 0.1)])
+    refused(UnsupportedError, data, "2 activations ('t0', 't1'): are uint8", "full integer quantization")
+
+
+def test_int16_activations_need_a_scale() -> None:
+    data = build("RELU", {}, [TensorSpec((1, 4), "int16")], [TensorSpec((1, 4), "int16")])
+    refused(ModelError, data, "is int16, but has not one scale")
 
 
 def test_float_among_int8() -> None:
     x = TensorSpec((1, 4), "float32")
     data = build("MUL", {}, [x, int8((1, 4))], [x])
-    refused(UnsupportedError, data, "tflite:MUL #0: works on float32 and int8 activations at once")
+    refused(UnsupportedError, data, "tflite:MUL #0: works on float32 and integer activations at once")
 
 
 def test_weights_must_be_constant_symmetric_and_of_the_right_axis() -> None:
