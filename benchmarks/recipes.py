@@ -32,6 +32,7 @@ RESULTS = HERE / "recipes.json"
 PAGE = HERE.parent / "docs" / "quantization.md"
 MARKS = ("<!-- `make recipes` writes this -->", "<!-- /recipes -->")
 CORE = "cortex-m4"
+SOFT = "cortex-m0"  # without FPU
 SAMPLES = 100  # of those models whose data may not be redistributed
 
 Figures = dict[str, dict[str, dict[str, Any]]]  # recipe, model, what
@@ -93,6 +94,8 @@ def measure_all(with_quality: bool) -> Figures:
         if with_quality:
             figures |= quality(model, recipe)
         results.setdefault(recipe, {})[model] = figures
+    for recipe, models in results.items():
+        models["kws"]["soft_instructions"] = measure("kws", SOFT, recipe)["instructions"]
     if with_quality:
         results["int8"]["ad"]["per_tensor_sqnr"] = per_tensor_quality("ad")
     return results
@@ -116,6 +119,9 @@ def tables(results: Figures) -> str:
     lines += _table(results, "Code, bytes of flash:", "code_bytes")
     lines += _table(results, "Arena, bytes of RAM:", "arena_bytes")
     lines += _table(results, "Executed instructions of one inference:", "instructions")
+    soft = {recipe: models["kws"]["soft_instructions"] for recipe, models in results.items()}
+    lines += ["", "kws on a Cortex-M0, which has no FPU, executed instructions: "]
+    lines[-1] += ", ".join(f"{recipe} {count:,}" for recipe, count in soft.items()) + "."
     scored = "kws on clips it was not calibrated on, sww on its calibration samples"
     lines += _table(results, f"Accuracy ({scored}):", "accuracy", "{:.2%}")
     lines += _table(results, "Same class as the float model:", "agreement", "{:.2%}")
