@@ -23,7 +23,7 @@ class MaxPool2DFloat(Kernel):
     template = "pool2d_float"
     context = {
         "what": "the largest value",
-        "start": "-HUGE_VALF",
+        "start": "-MCUGEN_INFINITY",
         "step": "value > acc ? value : acc",
         "counted": "",
     }

@@ -46,7 +46,7 @@ class ReduceMaxFloat(SumFloat):
     ops = ("reduce_max",)
     context = {
         "what": "the largest, no NaN,",
-        "start": "-HUGE_VALF",
+        "start": "-MCUGEN_INFINITY",
         "step": "value > acc ? value : acc",
         "result": "acc",
     }
@@ -57,7 +57,7 @@ class ReduceMinFloat(SumFloat):
     ops = ("reduce_min",)
     context = {
         "what": "the smallest, no NaN,",
-        "start": "HUGE_VALF",
+        "start": "MCUGEN_INFINITY",
         "step": "value < acc ? value : acc",
         "result": "acc",
     }
