@@ -6,7 +6,8 @@
 #include "mcugen_fixed.h"
 
 /* x * multiplier / 2^31 * 2^shift, rounding twice, inside of bounds of int16; a left shift saturates. -31 <= shift <= 31. */
-static inline int16_t mcugen_rescale_int16(int32_t x, int32_t multiplier, int32_t shift, int32_t lo, int32_t hi)
+static inline int16_t mcugen_rescale_int16(int32_t x, int32_t multiplier, int32_t shift, int32_t lo,
+                                           int32_t hi)
 {
     const int32_t fitting = shift > 0 ? mcugen_saturating_shift_left(x, shift) : x;
     return (int16_t)mcugen_clamp(mcugen_mbqm(fitting, multiplier, shift > 0 ? 0 : shift), lo, hi);
@@ -14,7 +15,8 @@ static inline int16_t mcugen_rescale_int16(int32_t x, int32_t multiplier, int32_
 
 /* x * multiplier / 2^right, rounding once, half up, inside of bounds of int16. |x| < 2^47, 0 <= multiplier < 2^15,
  * 1 <= right <= 46. */
-static inline int16_t mcugen_rescale_once_int16(int64_t x, int32_t multiplier, int32_t right, int32_t lo, int32_t hi)
+static inline int16_t mcugen_rescale_once_int16(int64_t x, int32_t multiplier, int32_t right, int32_t lo,
+                                                int32_t hi)
 {
     const int64_t scaled = (x * multiplier + ((int64_t)1 << (right - 1))) >> right;
     return (int16_t)(scaled < lo ? lo : scaled > hi ? hi : (int32_t)scaled);
