@@ -148,6 +148,9 @@ def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
     if not quantized and not TRAITS[recipe].calibrated and io not in (None, DType.FLOAT32):
         why = f"a network of the recipe {recipe} takes and gives real numbers: {io} would need ranges"
         faults.append(Fault("--io", why, "leave it out, or --quantize int8"))
+    if TRAITS[recipe].activations is DType.INT16 and settings.calibration == "mse":
+        fix = "minmax: at 16 bits clipping hardly ever pays; or percentile against outliers"
+        faults.append(Fault("--calibration mse", "it minimises the error of int8", fix))
     for wish in settings.layers:
         real = wish.type is DType.FLOAT32
         if quantized:
