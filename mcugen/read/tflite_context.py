@@ -234,9 +234,10 @@ class TfliteImporter:
         inputs: Sequence[str],
         attrs: Mapping[str, Any] | None,
         ttype: TensorType,
+        out: int = 0,
     ) -> str:
-        """A node that writes an intermediate tensor of the given type."""
-        source = n.outputs[0] if n.outputs else ""
+        """A node that writes an intermediate tensor of the given type, on the way to n.outputs[out]."""
+        source = n.outputs[out] if n.outputs else ""
         name = self.fresh(f"{source or n.inputs[0]}/{op}")
         self.tensors[name] = Tensor(name, ttype, source=source)
         return self._node(n, op, inputs, attrs, (name,))
