@@ -104,6 +104,18 @@ def test_a_fixed_quantization_takes_in_what_fits() -> None:
     ]
 
 
+def test_every_input_of_another_scale_is_rescaled() -> None:
+    """Sigmoid and tanh have fixed scales of their own, and a concat has a third."""
+    net = Net()
+    x = net.input(1, 4)
+    y = net.add(
+        "Concat", net.add("Sigmoid", x), net.add("Tanh", x), net.add("Mul", x, net.constant(5.0)), axis=1
+    )
+    graph = _quantized(normalised(net.model(y)))
+    concat = next(n for n in graph.nodes if n.op == "concat")
+    assert {graph.type(i).quant for i in concat.inputs} == {graph.type(concat.outputs[0]).quant}
+
+
 def test_shared_weights_are_quantized_for_each_reader() -> None:
     net = Net()
     w, b = net.weights(4, 4), net.vector(4)
