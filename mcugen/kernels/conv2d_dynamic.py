@@ -11,25 +11,18 @@ from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.fixed import INT32_MAX
 from mcugen.ir import DType, Graph, Node
-from mcugen.kernels.conv2d_float import spatial_fields
-from mcugen.kernels.conv2d_portable import geometry
+from mcugen.kernels.conv2d_float import weighted_fields
+from mcugen.kernels.conv2d_portable import geometry, window_fields, x_fields
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, read_first_access
 from mcugen.ops.dynamic_range import is_dynamic
-from mcugen.ops.op import clamp_of
 
 
 def weight_fields(node: Node, graph: Graph, tables: Tables, layer: str) -> dict[str, Value]:
     """Descriptor fields: weights, their scales, bias and clamp."""
     quant = graph.type(node.inputs[1]).quant
     assert quant is not None
-    lo, hi = clamp_of(node)
-    return {
-        "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
-        "scales": tables.add(f"{layer}_scales", np.array(quant.scale, np.float32)),
-        "bias": tables.add(f"{layer}_bias", graph.constant(node.inputs[2])),
-        "lo": lo,
-        "hi": hi,
-    }
+    scales = tables.add(f"{layer}_scales", np.array(quant.scale, np.float32))
+    return {**weighted_fields(node, graph, tables, layer), "scales": scales}
 
 
 class Conv2DDynamic(Kernel):
@@ -68,7 +61,12 @@ class Conv2DDynamic(Kernel):
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         g = geometry(node, graph)
-        fields = {**weight_fields(node, graph, tables, layer), "y_height": g.y[0], **spatial_fields(g)}
+        fields = {
+            **weight_fields(node, graph, tables, layer),
+            "y_height": g.y[0],
+            **x_fields(g),
+            **window_fields(g),
+        }
         return [Call(fields, (node.inputs[0],), node.outputs[0])]
 
 

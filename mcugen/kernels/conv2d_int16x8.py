@@ -4,7 +4,7 @@ time, no scratch, row range. Sums have 32 bits where the weights prove that they
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,9 +12,14 @@ from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.fixed import INT32_MAX, reduced_multiplier
 from mcugen.ir import Array, DType, Graph, Node
-from mcugen.kernels.conv2d_float import spatial_fields
-from mcugen.kernels.conv2d_portable import accumulator_bound, geometry
-from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
+from mcugen.kernels.conv2d_portable import (
+    accumulator_bound,
+    conv_access,
+    geometry,
+    window_fields,
+    x_fields,
+)
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.ops.conv2d import output_range, requantization, rounds_once
 
 WIDEST = (1 << 47) - 1  # of sums that are rescaled with one rounding
@@ -53,11 +58,21 @@ def int16_output(node: Node, graph: Graph, tables: Tables, layer: str, bias: Arr
     )
 
 
+def weighted_int16_fields(node: Node, graph: Graph, tables: Tables, layer: str) -> dict[str, Value]:
+    """Descriptor fields of every int16 kernel with weights: those and the output."""
+    return {
+        "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
+        "output": int16_output(node, graph, tables, layer, graph.constant(node.inputs[2])),
+    }
+
+
 class Conv2DInt16x8(Kernel):
     name = "conv2d_int16x8"
-    ops = ("conv2d", "fully_connected")
+    ops: ClassVar[tuple[str, ...]] = ("conv2d", "fully_connected")
     types = ((DType.INT16, DType.INT16),)
-    limits = ("sums that fit 48 bits, proved from the weights; 32 where the bias is int32",)
+    limits: ClassVar[tuple[str, ...]] = (
+        "sums that fit 48 bits, proved from the weights; 32 where the bias is int32",
+    )
     headers = ("mcugen_output_int16.h", "mcugen_int16.h", "mcugen_wide.h", "mcugen_window.h")
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
@@ -69,11 +84,7 @@ class Conv2DInt16x8(Kernel):
         return (4.0 * products + 50.0) * g.y[0] * g.y[1] * g.y_channels
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        g = geometry(node, graph)
-        lo = np.arange(g.y[0], dtype=np.int64) * g.strides[0] - g.pads[0]
-        hi = lo + (g.kernel[0] - 1) * g.dilations[0] + 1
-        x_row, y_row = 2 * g.x[1] * g.x_channels, 2 * g.y[1] * g.y_channels
-        return (row_access(g.x[0], x_row, g.y[0], y_row, lo, hi), None, None)
+        return (conv_access(node, graph), None, None)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
@@ -83,9 +94,5 @@ class Conv2DInt16x8(Kernel):
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         g = geometry(node, graph)
-        fields: dict[str, Value] = {
-            "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
-            "output": int16_output(node, graph, tables, layer, graph.constant(node.inputs[2])),
-            **spatial_fields(g),
-        }
+        fields = {**weighted_int16_fields(node, graph, tables, layer), **x_fields(g), **window_fields(g)}
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=g.y[0])]

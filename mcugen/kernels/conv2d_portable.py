@@ -88,6 +88,43 @@ def geometry(node: Node, graph: Graph) -> Geometry:
     )
 
 
+def x_fields(g: Geometry) -> dict[str, Value]:
+    """Descriptor fields: the input's extents."""
+    return {"x_height": g.x[0], "x_width": g.x[1], "x_channels": g.x_channels}
+
+
+def window_fields(g: Geometry) -> dict[str, Value]:
+    """Descriptor fields: the output's extents and the window."""
+    return {
+        "y_width": g.y[1],
+        "y_channels": g.y_channels,
+        "kernel_height": g.kernel[0],
+        "kernel_width": g.kernel[1],
+        "groups": g.groups,
+        "group_in": g.x_channels // g.groups,
+        "group_out": g.y_channels // g.groups,
+        "stride_h": g.strides[0],
+        "stride_w": g.strides[1],
+        "dilation_h": g.dilations[0],
+        "dilation_w": g.dilations[1],
+        "pad_top": g.pads[0],
+        "pad_left": g.pads[1],
+    }
+
+
+def conv_access(node: Node, graph: Graph) -> Access:
+    """Row access of a node that the geometry describes, for elements of any size."""
+    g, size = geometry(node, graph), graph.type(node.outputs[0]).dtype.size
+    lo = np.arange(g.y[0], dtype=np.int64) * g.strides[0] - g.pads[0]
+    hi = lo + (g.kernel[0] - 1) * g.dilations[0] + 1
+    rows = row_access(g.x[0], size * g.x[1] * g.x_channels, g.y[0], size * g.y[1] * g.y_channels, lo, hi)
+    if g.planes > 1:  # the same rows of every plane, from the first plane's to the last one's
+        last = size * (g.planes - 1) * g.x[0] * g.x[1]
+        read_end = np.where(rows.read_begin < rows.read_end, rows.read_end + last, rows.read_end)
+        rows = replace(rows, read_end=read_end)
+    return rows
+
+
 class Conv2DPortable(Kernel):
     name = "conv2d_portable"
     ops = ("conv2d", "fully_connected")
@@ -103,16 +140,7 @@ class Conv2DPortable(Kernel):
         return (4.0 * products + 40.0) * g.y[0] * g.y[1] * g.y_channels
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        g = geometry(node, graph)
-        r = np.arange(g.y[0], dtype=np.int64)
-        lo = r * g.strides[0] - g.pads[0]
-        hi = lo + (g.kernel[0] - 1) * g.dilations[0] + 1
-        rows = row_access(g.x[0], g.x[1] * g.x_channels, g.y[0], g.y[1] * g.y_channels, lo, hi)
-        if g.planes > 1:  # the same rows of every plane, from the first plane's to the last one's
-            last = (g.planes - 1) * g.x[0] * g.x[1]
-            read_end = np.where(rows.read_begin < rows.read_end, rows.read_end + last, rows.read_end)
-            rows = replace(rows, read_end=read_end)
-        return (rows, None, None)
+        return (conv_access(node, graph), None, None)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
@@ -125,22 +153,8 @@ class Conv2DPortable(Kernel):
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", weights),
             **output_fields(node, graph, tables, layer),
-            "x_height": g.x[0],
-            "x_width": g.x[1],
-            "x_channels": g.x_channels,
+            **x_fields(g),
             "planes": g.planes,
-            "y_width": g.y[1],
-            "y_channels": g.y_channels,
-            "kernel_height": g.kernel[0],
-            "kernel_width": g.kernel[1],
-            "groups": g.groups,
-            "group_in": g.x_channels // g.groups,
-            "group_out": g.y_channels // g.groups,
-            "stride_h": g.strides[0],
-            "stride_w": g.strides[1],
-            "dilation_h": g.dilations[0],
-            "dilation_w": g.dilations[1],
-            "pad_top": g.pads[0],
-            "pad_left": g.pads[1],
+            **window_fields(g),
         }
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=g.y[0])]

@@ -7,7 +7,7 @@ import math
 from mcugen.boards import Board
 from mcugen.ir import Graph, Node
 from mcugen.kernels.conv2d_dynamic import Conv2DDynamic, weight_fields
-from mcugen.kernels.depthwise_conv2d_float import depthwise_fields
+from mcugen.kernels.depthwise_conv2d_portable import depthwise_fields
 from mcugen.kernels.kernel import Call, Tables
 
 

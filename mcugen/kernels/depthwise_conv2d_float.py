@@ -8,29 +8,8 @@ from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import DType, Graph, Node
 from mcugen.kernels.conv2d_float import Conv2DFloat32, weighted_fields
-from mcugen.kernels.kernel import Call, Tables, Value, window_row_access
-
-
-def depthwise_fields(node: Node, graph: Graph) -> dict[str, Value]:
-    """Descriptor fields: extents and window."""
-    _, h, w, c = graph.type(node.inputs[0]).shape
-    _, _, wo, o = graph.type(node.outputs[0]).shape
-    _, kh, kw, _ = graph.type(node.inputs[1]).shape
-    return {
-        "x_height": h,
-        "x_width": w,
-        "x_channels": c,
-        "y_width": wo,
-        "depth_multiplier": o // c,
-        "kernel_height": kh,
-        "kernel_width": kw,
-        "stride_h": node.attrs["strides"][0],
-        "stride_w": node.attrs["strides"][1],
-        "dilation_h": node.attrs["dilations"][0],
-        "dilation_w": node.attrs["dilations"][1],
-        "pad_top": node.attrs["pads"][0],
-        "pad_left": node.attrs["pads"][1],
-    }
+from mcugen.kernels.depthwise_conv2d_portable import depthwise_fields
+from mcugen.kernels.kernel import Call, Tables, window_row_access
 
 
 class DepthwiseConv2DFloat32(Conv2DFloat32):
@@ -54,3 +33,4 @@ class DepthwiseConv2DFloat16(DepthwiseConv2DFloat32):
     name = "depthwise_conv2d_float16"
     context = {"weight": "float16", "ctype": "uint16_t"}
     stored = DType.FLOAT16
+    limits = ("float16 weights",)
