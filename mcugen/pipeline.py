@@ -20,7 +20,15 @@ from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.model_file import Model, read_model
 from mcugen.naming import c_name
+from mcugen.normalise.annotations import annotated, without_annotations
 from mcugen.progress import Progress, silent, stage
+from mcugen.quantize.annotated import (
+    Spread,
+    annotation_record,
+    check_complete,
+    origin_notes,
+    spread_annotations,
+)
 from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.element_types import Types
 from mcugen.quantize.fallback import fall_back
@@ -101,6 +109,22 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
     return calibrate_model(graph, input_specs(graph), wishes, progress, notes)
 
 
+def complete_ranges(spread: Spread, settings: Settings, progress: Progress, notes: list[str]) -> Calibrated:
+    """Ranges of all activations of a graph with annotations; those without one are calibrated. Nothing is refined:
+    it would change what the file says. Raises UsageError naming those that need calibration data, without any."""
+    if settings.calib is None:
+        check_complete(spread)
+    if spread.missing:
+        calibrated = find_ranges(spread.graph, replace(settings, refine=False), progress, notes)
+        ranges, record = {**calibrated.ranges, **spread.ranges}, calibrated.record
+    else:
+        if settings.calibrates:
+            notes.append("the model file annotates all its tensors: calibration changes nothing")
+        ranges, record = spread.ranges, {}
+    record = {**record, "calibration": annotation_record(spread, record.get("calibration"))}
+    return Calibrated(spread.graph, ranges, record)
+
+
 def compile_graph(
     graph: Graph,
     ranges: Ranges,
@@ -112,7 +136,10 @@ def compile_graph(
     `types` of nodes by name that are not the recipe's."""
     traits = TRAITS[recipe]
     stored = store_weights(graph, recipe)
-    made = to_integers(stored, ranges, types, traits.activations) if traits.calibrated else stored
+    if not traits.calibrated:
+        made = without_annotations(stored)
+    else:
+        made = to_integers(stored, ranges, types, traits.activations)
     return finish_graph(set_ports(check_graph(made, "quantization"), io or traits.io))
 
 
@@ -187,8 +214,13 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     calibrates = TRAITS[recipe].calibrated and not model.quantized
     record: dict[str, Any] = {}
     tuned = model
-    if calibrates:
+    spread = None
+    if calibrates and annotated(model.graph):
+        spread = spread_annotations(model.graph)
+        calibrated = complete_ranges(spread, settings, progress, notes)
+    elif calibrates:
         calibrated = find_ranges(model.graph, settings, progress, notes)
+    if calibrates:
         tuned, ranges, record = replace(model, graph=calibrated.graph), calibrated.ranges, calibrated.record
     elif settings.calibrates:
         why = "the model is quantized already" if model.quantized else f"{recipe} needs no ranges"
@@ -199,6 +231,7 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     with stage(progress, "placing the buffers"):
         graph = final_graph(tuned, ranges, settings, board, notes)
         library = lay_out(graph, board, name, path.name, model.sha256, command, settings.debug_layers)
+    notes += origin_notes(spread, graph) if spread else []
     notes += float_notes(graph, board)
     kind = "file" if model.quantized else recipe.value
     source = (model.format, settings.signature)

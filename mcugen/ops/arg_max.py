@@ -17,7 +17,7 @@ from mcugen.ops.mean import infer_reduction
 from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
-    from mcugen.read.onnx_context import Importer, OnnxNode
+    from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 
