@@ -41,12 +41,10 @@ def alike(a: Quant, b: Quant) -> bool:
     return bool((np.clip(moved + b.zero_point[0], -128, 127) == ALL_INT8).all())
 
 
-def _own_quant(graph: Graph, maker: Node | None, quants: dict[str, Quant]) -> Quant | None:
-    """The quantization that an operator's output has whatever the file asks for."""
-    if maker is None:
-        return None
+def _own_quant(maker: Node, source: str, quants: dict[str, Quant]) -> Quant | None:
+    """The quantization that the output of an operator that reads `source` has, whatever the file asks for."""
     if maker.op in AVERAGING:
-        return quants.get(maker.inputs[0])
+        return quants.get(source)
     return OPS[maker.op].fixed_quant(maker) if maker.op != "unary" else None
 
 
@@ -65,7 +63,9 @@ def take_annotations(graph: Graph) -> Graph:
             continue
         (x,), (y,), wanted = node.inputs, node.outputs, quant_of(node)
         if x not in quants:
-            quants[x] = _own_quant(graph, producers.get(x), quants) or wanted
+            maker = producers.get(x)
+            own = _own_quant(maker, stands_for.get(maker.inputs[0], maker.inputs[0]), quants) if maker else None
+            quants[x] = own or wanted
         if alike(quants[x], wanted) and not (y in outputs and (x in outputs or x in graph.inputs)):
             stands_for[y] = x
             if y in outputs:

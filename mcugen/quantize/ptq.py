@@ -113,9 +113,7 @@ def _requantized_inputs(
     """A node whose conflicting inputs come through requantize nodes, those nodes and their tensors."""
     added: list[Node] = []
     tensors: dict[str, Tensor] = {}
-    for other, name in conflicts:
-        if other is not node:
-            continue
+    for name in [name for other, name in conflicts if other is node]:
         fresh = f"{node.outputs[0]}/requantize{len(added)}"
         quants[fresh] = quants[node.outputs[0]]
         old = graph.tensors[name]
