@@ -11,6 +11,7 @@ help:
 	@echo 'make lint     formatters in check mode, ruff, mypy'
 	@echo 'make format   rewrite Python and C in the project'\''s format'
 	@echo 'make bench    count instructions on every emulated core, write benchmarks/results.json'
+	@echo 'make recipes  measure every recipe on the example models, write docs/quantization.md'
 	@echo 'make docs     write docs/operators.md from the code'
 	@echo 'make tested   write docs/tested.md from a run of the operators'\'' tests'
 	@echo 'make fuzz     damaged model files for both importers'
@@ -49,6 +50,10 @@ format: setup-test
 .PHONY: bench
 bench: setup-test
 	$(PYTHON) -m benchmarks.run
+
+.PHONY: recipes
+recipes: setup-test
+	$(PYTHON) -m benchmarks.recipes
 
 .PHONY: docs
 docs: setup-test

@@ -18,14 +18,22 @@ from mcugen import __version__
 from mcugen.cli_options import (
     BoardOption,
     CalibOption,
+    CalibrationOption,
+    DebugLayersOption,
     FloatOption,
     FolderArgument,
     IoOption,
     JsonOption,
     ModelArgument,
+    NameOption,
+    OutOption,
+    PercentileOption,
     QuantizeOption,
+    RangeOption,
     RecipeOption,
+    RefineOption,
     SignatureOption,
+    VerboseOption,
 )
 from mcugen.errors import McugenError
 from mcugen.report.bar import progress_bar
@@ -78,62 +86,19 @@ def build(
     model: ModelArgument,
     board: BoardOption = "cortex-m4",
     calib: CalibOption = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the folder NAME is written.")
-    ] = Path("out"),
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name",
-            "-n",
-            metavar="NAME",
-            help="The library's name, for its folder, files and C functions; by default the model file's.",
-        ),
-    ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            metavar="METHOD",
-            help="How samples become ranges: minmax (the default), percentile, or mse (least squared error).",
-        ),
-    ] = None,
-    percentile: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Calibrate by the P-th percentile of all values (50 < P <= 100; 99.99 if only the method is named).",
-        ),
-    ] = None,
-    ranges: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--range",
-            metavar="NAME=LO:HI",
-            help="The range of a tensor by hand, in place of the calibrated one; may be repeated.",
-        ),
-    ] = None,
-    refine: Annotated[
-        bool | None,
-        typer.Option(
-            "--refine/--no-refine",
-            help="Try cross-layer equalization and bias correction; each is kept if samples held back say so.",
-        ),
-    ] = None,
+    out: OutOption = Path("out"),
+    name: NameOption = None,
+    calibration: CalibrationOption = None,
+    percentile: PercentileOption = None,
+    ranges: RangeOption = None,
+    refine: RefineOption = None,
     signature: SignatureOption = None,
     quantize: QuantizeOption = None,
     io: IoOption = None,
     in_float: FloatOption = None,
     recipe: RecipeOption = None,
-    debug_layers: Annotated[
-        bool,
-        typer.Option(
-            "--debug-layers", help="Keep every layer's output in the arena, for a debugger: more RAM."
-        ),
-    ] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", "-v", help="Also print the ranges of all tensors, and what they clip."),
-    ] = False,
+    debug_layers: DebugLayersOption = False,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compile MODEL into the folder FOLDER/NAME: C99 sources, manifest, and the integer graph for `verify`.

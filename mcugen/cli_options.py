@@ -38,7 +38,7 @@ QuantizeOption = Annotated[
         "--quantize",
         "-q",
         metavar="RECIPE",
-        help="int8 (default), int8-float-fallback, dynamic-range, float16 or float32: see docs/quantization.md.",
+        help="int8 (default), int16x8, int8-float-fallback, dynamic-range, float16, float32: docs/quantization.md",
     ),
 ]
 IoOption = Annotated[
@@ -65,5 +65,54 @@ RecipeOption = Annotated[
         metavar="FILE",
         help="A .toml file of such options, and of types and calibration of single layers.",
     ),
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the folder NAME is written.")
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        "-n",
+        metavar="NAME",
+        help="The library's name, for its folder, files and C functions; by default the model file's.",
+    ),
+]
+CalibrationOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        help="How samples become ranges: minmax (the default), percentile, or mse (least squared error).",
+    ),
+]
+PercentileOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="Calibrate by the P-th percentile of all values (50 < P <= 100; 99.99 if only the method is named).",
+    ),
+]
+RangeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--range",
+        metavar="NAME=LO:HI",
+        help="The range of a tensor by hand, in place of the calibrated one; may be repeated.",
+    ),
+]
+RefineOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--refine/--no-refine",
+        help="Try cross-layer equalization and bias correction; each is kept if samples held back say so.",
+    ),
+]
+DebugLayersOption = Annotated[
+    bool,
+    typer.Option("--debug-layers", help="Keep every layer's output in the arena, for a debugger: more RAM."),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Also print the ranges of all tensors, and what they clip."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout; errors go to stderr.")]

@@ -77,12 +77,25 @@ def mbqm64(x: ArrayLike, q: ArrayLike, s: ArrayLike) -> Ints:
 
     The multiplier is first reduced to 16 bits; q >= 0, -31 <= s < 8. That the result fits int32 is asserted.
     """
+    result = saturating_mbqm64(x, q, s)
+    assert np.all(np.asarray(s) < 8) and np.all((result > INT32_MIN) & (result < INT32_MAX)), (
+        "the result leaves int32"
+    )
+    return result
+
+
+def reduced_multiplier(q: ArrayLike) -> Ints:
+    """The upper 16 bits of a multiplier, rounded, which is what 64-bit sums are multiplied by."""
+    q = np.asarray(q, np.int64)
+    return np.asarray(np.where(q < 0x7FFF0000, (q + (1 << 15)) >> 16, 0x7FFF))
+
+
+def saturating_mbqm64(x: ArrayLike, q: ArrayLike, s: ArrayLike) -> Ints:
+    """mbqm64 of an output's accumulator, s <= 14: what leaves int32 saturates, where TFLM's is undefined."""
     x, q, s = np.asarray(x, np.int64), np.asarray(q, np.int64), np.asarray(s, np.int64)
-    assert np.all(q >= 0) and np.all((s >= -31) & (s < 8)) and np.all((x >= -(1 << 47)) & (x < 1 << 47))
-    reduced = np.where(q < 0x7FFF0000, (q + (1 << 15)) >> 16, 0x7FFF)
-    result = (x * reduced + (1 << (14 - s))) >> (15 - s)
-    assert np.all((result >= INT32_MIN) & (result <= INT32_MAX)), "the result leaves int32"
-    return np.asarray(result)
+    assert np.all(q >= 0) and np.all((s >= -31) & (s <= 14)) and np.all((x >= -(1 << 47)) & (x < 1 << 47))
+    result = (x * reduced_multiplier(q) + (1 << (14 - s))) >> (15 - s)
+    return np.asarray(np.clip(result, INT32_MIN, INT32_MAX))
 
 
 def activation_range(

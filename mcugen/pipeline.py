@@ -40,6 +40,7 @@ from mcugen.quantize.ptq import quantize as to_integers
 from mcugen.quantize.recipes import TRAITS, Recipe, store_weights
 from mcugen.read.float_check import check_import
 from mcugen.render import render
+from mcugen.rewrite import with_integer_indices
 from mcugen.schedule import schedule
 from mcugen.select import select
 from mcugen.settings import Settings, make_settings
@@ -97,14 +98,16 @@ def read(path: Path, signature: str | None = None) -> Model:
 
 def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Calibrated:
     """Ranges of all activations, from calibration data or stored by an earlier build, and refinements."""
+    activations = TRAITS[settings.recipe or Recipe.INT8].activations
     wishes = Wishes(
         settings.calib,
         settings.calibration,
         settings.percentile,
         settings.ranges,
-        settings.refine and TRAITS[settings.recipe or Recipe.INT8].activations is DType.INT8,
+        settings.refine and activations is DType.INT8,
         settings.seed,
         wished_methods(graph, settings.layers),
+        activations,
     )
     return calibrate_model(graph, input_specs(graph), wishes, progress, notes)
 
@@ -136,9 +139,9 @@ def compile_graph(
     `types` of nodes by name that are not the recipe's."""
     traits = TRAITS[recipe]
     stored = store_weights(graph, recipe)
-    if not traits.calibrated:
-        made = without_annotations(stored)
-    else:
+    integer = traits.calibrated
+    made = with_integer_indices(stored if integer else without_annotations(stored))
+    if integer:
         made = to_integers(stored, ranges, types, traits.activations)
     return finish_graph(set_ports(check_graph(made, "quantization"), io or traits.io))
 
@@ -165,18 +168,34 @@ def final_graph(model: Model, ranges: Ranges, settings: Settings, board: Board, 
 def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
     """Raises UsageError for types that do not fit together."""
     faults, io = [], settings.io
+    wide = TRAITS[recipe].activations is DType.INT16
+    fallback = Recipe.INT16X8_FLOAT_FALLBACK if wide else Recipe.INT8_FLOAT_FALLBACK
     if not quantized and not TRAITS[recipe].calibrated and io not in (None, DType.FLOAT32):
         why = f"a network of the recipe {recipe} takes and gives real numbers: {io} would need ranges"
         faults.append(Fault("--io", why, "leave it out, or --quantize int8"))
+    if TRAITS[recipe].activations is DType.INT16 and settings.calibration == "mse":
+        fix = "minmax: at 16 bits clipping hardly ever pays; or percentile against outliers"
+        faults.append(Fault("--calibration mse", "it minimises the error of int8", fix))
     for wish in settings.layers:
         real = wish.type is DType.FLOAT32
         if quantized:
             faults.append(Fault(wish.where, "the model is quantized already", "leave it out"))
         elif not TRAITS[recipe].calibrated or (real and not TRAITS[recipe].fallback):
             why = f"the recipe {recipe} has no {'float layers of choice' if real else 'types or ranges of layers'}"
-            faults.append(Fault(wish.where, why, f"--quantize {Recipe.INT8_FLOAT_FALLBACK}"))
+            faults.append(Fault(wish.where, why, f"--quantize {fallback}"))
     if faults:
         raise UsageError("the types do not fit together", faults)
+
+
+def check_recipe(recipe: Recipe, is_annotated: bool) -> None:
+    """Raises UsageError where the model file quantizes its activations to 8 bits and the recipe to 16."""
+    if is_annotated and TRAITS[recipe].activations is DType.INT16:
+        fault = Fault(
+            "--quantize",
+            f"the model file quantizes its activations to 8 bits, {recipe} to 16",
+            "leave it out",
+        )
+        raise UsageError("the types do not fit together", [fault])
 
 
 def float_notes(graph: Graph, board: Board) -> list[str]:
@@ -215,7 +234,9 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     record: dict[str, Any] = {}
     tuned = model
     spread = None
-    if calibrates and annotated(model.graph):
+    is_annotated = annotated(model.graph)
+    check_recipe(recipe, is_annotated)
+    if calibrates and is_annotated:
         spread = spread_annotations(model.graph)
         calibrated = complete_ranges(spread, settings, progress, notes)
     elif calibrates:
@@ -225,6 +246,8 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     elif settings.calibrates:
         why = "the model is quantized already" if model.quantized else f"{recipe} needs no ranges"
         notes.append(f"{why}: calibration changes nothing")
+    if is_annotated and not calibrates:
+        notes.append(f"quantized model: {recipe} leaves the scales of its activations aside")
     if model.quantized and settings.recipe is not None:
         notes.append("the model is quantized already: --quantize changes nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from mcugen.ir import Array, Graph, Node, Tensor
+from mcugen.ir import Array, DType, Graph, Node, Tensor, TensorType
 
 INDEX_OPS = ("arg_max", "arg_min")
 
@@ -50,6 +50,14 @@ def with_constants(graph: Graph, changed: Mapping[tuple[str, int], Array]) -> Gr
 def index_tensors(graph: Graph) -> dict[str, Node]:
     """Tensors that hold indices, reshaped or not, with the node that found them."""
     return index_makers(graph.nodes)
+
+
+def with_integer_indices(graph: Graph) -> Graph:
+    """The same graph, whose indices are int32."""
+    tensors = dict(graph.tensors)
+    for name in index_tensors(graph):
+        tensors[name] = replace(tensors[name], type=TensorType(tensors[name].shape, DType.INT32))
+    return replace(graph, tensors=tensors)
 
 
 def index_makers(nodes: Iterable[Node]) -> dict[str, Node]:

@@ -17,8 +17,10 @@ class Noise:
         self.noise = 0.0
 
     def add(self, exact: Array, values: Array) -> None:
-        """Arrays of one shape."""
-        exact = exact.astype(np.float64)
+        """Arrays of one shape; what is no number or infinite on either side is left out."""
+        exact, values = exact.astype(np.float64), values.astype(np.float64)
+        known = np.isfinite(exact) & np.isfinite(values)
+        exact, values = exact[known], values[known]
         self.signal += float(np.sum(np.square(exact)))
         self.noise += float(np.sum(np.square(exact - values)))
 

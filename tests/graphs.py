@@ -15,6 +15,11 @@ def int8_type(shape: Sequence[int], scale: float = 1.0, zero_point: int = 0) -> 
     return TensorType(tuple(shape), DType.INT8, Quant((float(np.float32(scale)),), (int(zero_point),)))
 
 
+def int16_type(shape: Sequence[int], scale: float = 1.0) -> TensorType:
+    """An int16 activation's type, whose zero point is 0."""
+    return TensorType(tuple(shape), DType.INT16, Quant((float(np.float32(scale)),), (0,)))
+
+
 def int8_constant(data: Array, scale: float = 1.0, zero_point: int = 0) -> Tensor:
     """An int8 constant operand, quantized per tensor."""
     return Tensor("", int8_type(data.shape, scale, zero_point), np.asarray(data, np.int8))
@@ -70,3 +75,29 @@ def as_float(graph: Graph, weights: DType = DType.FLOAT32) -> Graph:
         return replace(tensor, type=TensorType(tensor.shape, dtype), data=data)
 
     return replace(graph, tensors={name: changed(t) for name, t in graph.tensors.items()})
+
+
+def as_int16(graph: Graph, bias: DType = DType.INT64) -> Graph:
+    """An int8 graph of tests with int16 activations, which have zero point 0, and biases of the type `bias`."""
+
+    def changed(tensor: Tensor) -> Tensor:
+        ttype = tensor.type
+        if ttype.dtype is DType.INT32 and tensor.data is not None:
+            return replace(tensor, type=replace(ttype, dtype=bias), data=tensor.data.astype(bias.numpy))
+        if ttype.dtype is not DType.INT8 or ttype.quant is None or ttype.quant.axis is not None:
+            return tensor
+        data = None if tensor.data is None else (tensor.data.astype(np.int16) * 255)
+        return replace(
+            tensor, type=TensorType(ttype.shape, DType.INT16, Quant((ttype.scale,), (0,))), data=data
+        )
+
+    return replace(graph, tensors={name: changed(t) for name, t in graph.tensors.items()})
+
+
+def random_int16(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    """int16 values over the whole range, its two ends among them where there is room."""
+    x = rng.integers(-32768, 32768, tuple(shape)).astype(np.int16)
+    flat = x.reshape(-1)
+    if flat.size >= 4:
+        flat[rng.permutation(flat.size)[:2]] = (-32768, 32767)
+    return x

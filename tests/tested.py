@@ -221,8 +221,8 @@ def _bytes(records: Iterable[dict[str, Any]]) -> str:
 
 
 def _range(values: Iterable[float]) -> str:
-    """The smallest and the largest."""
-    found = sorted(set(values))
+    """The smallest and the largest. NaN has no place among them."""
+    found = sorted({v for v in values if v == v})
     if not found:
         return "none"
     first, last = (f"{found[i]:.3g}" if found[i] % 1 else f"{found[i]:.0f}" for i in (0, -1))
@@ -232,7 +232,7 @@ def _range(values: Iterable[float]) -> str:
 def _values(values: Sequence[Any]) -> str:
     """Options: names and lists all, numbers from the smallest to the largest."""
     if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
-        return _range(values)
+        return _range(values) + (", nan" if any(v != v for v in values) else "")
     return ", ".join(sorted({str(v).lower() if isinstance(v, bool) else str(v) for v in values}))
 
 

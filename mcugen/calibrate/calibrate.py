@@ -13,7 +13,7 @@ from mcugen.calibrate.histogram import Bounds
 from mcugen.calibrate.ranges import Method, Observed, observe, read_document, read_ranges
 from mcugen.calibrate.review import data_notes, range_notes, review
 from mcugen.errors import Fault, UsageError
-from mcugen.ir import Graph
+from mcugen.ir import DType, Graph
 from mcugen.progress import Progress, stage
 from mcugen.quantize.ptq import spread_ranges
 from mcugen.quantize.refine import not_tried, refine, refine_again
@@ -27,7 +27,7 @@ RANDOM_SAMPLES = 32
 class Wishes:
     """What the user chose. calib: see `load_data`, `random`, or a .json of stored ranges; method: of METHODS;
     by_hand: ranges {name: (lo, hi)} that override calibration; refine: whether refinements are tried; methods: of
-    activations that have another than `method`."""
+    activations that have another than `method`; activations: what they become."""
 
     calib: Any = None
     method: str | None = None
@@ -36,6 +36,7 @@ class Wishes:
     refine: bool = True
     seed: int = 0
     methods: Mapping[str, Method] = field(default_factory=dict)
+    activations: DType = DType.INT8
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ def calibrate_model(
     method = choose_method(wishes)
     by_hand = match_ranges(wishes.by_hand, graph)
     if _is_stored(wishes.calib):
-        return _stored(graph, Path(wishes.calib), by_hand, notes)
+        return _stored(graph, Path(wishes.calib), by_hand, notes, wishes.activations)
     is_random = isinstance(wishes.calib, str) and wishes.calib == "random"
     if is_random:
         data: DataSet = random_data(inputs, RANDOM_SAMPLES, wishes.seed)
@@ -103,7 +104,7 @@ def calibrate_model(
         return observe(changed, samples, method, progress, bool(by_hand), wishes.methods)
 
     observed = observed_in(graph)
-    by_hand = spread_ranges(graph, observed.ranges, by_hand)
+    by_hand = spread_ranges(graph, observed.ranges, by_hand, wishes.activations)
     if not wishes.refine or is_random:
         why = "calibrated with random numbers" if is_random else "not wished"
         refined = not_tried(graph, observed, why)
@@ -111,7 +112,7 @@ def calibrate_model(
         with stage(progress, "refining"):
             refined = refine(graph, samples, observed, by_hand, observed_in)
     ranges = {**refined.observed.ranges, **by_hand}
-    tensors = review(refined.graph, ranges, refined.observed, frozenset(by_hand))
+    tensors = review(refined.graph, ranges, refined.observed, frozenset(by_hand), wishes.activations)
     notes += range_notes(tensors, ranges)
     record = {
         "calibration": {
@@ -126,14 +127,16 @@ def calibrate_model(
     return Calibrated(refined.graph, ranges, record)
 
 
-def _stored(graph: Graph, path: Path, by_hand: Mapping[str, Bounds], notes: list[str]) -> Calibrated:
+def _stored(
+    graph: Graph, path: Path, by_hand: Mapping[str, Bounds], notes: list[str], dtype: DType
+) -> Calibrated:
     """Ranges, and what refined the network, as an earlier build stored them."""
     document = read_document(path)
     ranges: dict[str, Bounds] = read_ranges(path, graph)
-    by_hand = spread_ranges(graph, ranges, by_hand)
+    by_hand = spread_ranges(graph, ranges, by_hand, dtype)
     ranges |= by_hand
     changed = refine_again(graph, path.name, document)
-    tensors = review(changed, ranges, None, frozenset(by_hand))
+    tensors = review(changed, ranges, None, frozenset(by_hand), dtype)
     notes += range_notes(tensors, ranges)
     refined = not_tried(
         graph, Observed({}, {}, {}), "ranges of an earlier build: what it kept is applied again"

@@ -8,7 +8,8 @@ from typing import Any
 from mcugen.calibrate.data import DataSet
 from mcugen.calibrate.histogram import Bounds, clipped_share
 from mcugen.calibrate.ranges import Observed
-from mcugen.ir import Graph
+from mcugen.ir import DType, Graph
+from mcugen.ops.op import limits as integers
 from mcugen.quantize.ptq import planned_quants
 
 FEW = 10  # samples
@@ -18,16 +19,21 @@ SHOWN = 3  # names in a note
 
 
 def review(
-    graph: Graph, ranges: Mapping[str, Bounds], observed: Observed | None, by_hand: frozenset[str]
+    graph: Graph,
+    ranges: Mapping[str, Bounds],
+    observed: Observed | None,
+    by_hand: frozenset[str],
+    dtype: DType = DType.INT8,
 ) -> dict[str, dict[str, Any]]:
     """By activation: `observed` [min, max] over the samples, `used` [least, most] that its integers can hold,
     `clipped` share of the samples' values outside, `origin`: calibrated, by hand, fixed (by an operator) or stored.
     null where there were no samples, or nothing was counted. `ranges`: of all of them, as they are quantized."""
-    quants, fixed = planned_quants(graph, ranges)
+    quants, fixed = planned_quants(graph, ranges, dtype)
+    low, high = integers(dtype)
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(ranges):
         scale, zero = quants[name].scale[0], quants[name].zero_point[0]
-        used = ((-128 - zero) * scale, (127 - zero) * scale)
+        used = ((low - zero) * scale, (high - zero) * scale)
         origin = "calibrated" if observed else "stored"
         origin = "fixed" if name in fixed else "by hand" if name in by_hand else origin
         limits = observed.limits[name] if observed else None
@@ -44,7 +50,7 @@ def review(
 def _clipped(
     name: str, observed: Observed | None, bounds: Bounds, used: Bounds, scale: float
 ) -> float | None:
-    """Share of the samples' values outside of what int8 holds; what lies half a step outside rounds to its end."""
+    """Share of the samples' values outside of what integers hold; what lies half a step outside rounds to its end."""
     if observed is None:
         return None
     reach = used[0] - scale / 2.0, used[1] + scale / 2.0

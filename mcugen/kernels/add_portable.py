@@ -8,14 +8,14 @@ import numpy as np
 
 from mcugen.access import Access
 from mcugen.boards import Board
-from mcugen.fixed import activation_range
-from mcugen.ir import Graph, Node
+from mcugen.ir import DType, Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, elementwise_access
 from mcugen.ops import OPS
 from mcugen.ops.add import LEFT_SHIFT, Add, multipliers
-from mcugen.ops.op import clamp_of
+from mcugen.ops.op import activation_limits
 
 MAX_AXES = 6  # of the loops, after merging
+LARGEST = {DType.INT8: 255, DType.INT16: 32768}  # operand without its zero point
 
 
 def loops(shape: Sequence[int], a: Sequence[int], b: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -63,7 +63,7 @@ def broadcast_fields(node: Node, graph: Graph) -> dict[str, Value]:
     """Descriptor fields of a binary kernel's loops, offsets and clamp."""
     a, b = (graph.type(i) for i in node.inputs)
     y = graph.type(node.outputs[0])
-    lo, hi = activation_range(*clamp_of(node), y.scale, y.zero_point)
+    lo, hi = activation_limits(node, y)
     return {
         **loop_fields(node, graph),
         "a_offset": -a.zero_point,
@@ -95,8 +95,9 @@ def reject_binary(node: Node, graph: Graph, bound: int, shift: int) -> str | Non
 
 
 def sum_bound(node: Node, graph: Graph) -> int:
-    """What |a + b| after rescaling cannot exceed: either is at most half of 255 << LEFT_SHIFT, rounded."""
-    return 2 * ((255 << LEFT_SHIFT) // 2 + 1)
+    """What |a + b| after rescaling cannot exceed: either is at most half of the largest operand, shifted, rounded."""
+    dtype = graph.type(node.outputs[0]).dtype
+    return 2 * ((LARGEST[dtype] << LEFT_SHIFT[dtype]) // 2 + 1)
 
 
 class AddPortable(Kernel):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import DType, Graph, Node
@@ -21,9 +19,7 @@ class ArgMaxPortable(Kernel):
         return 8.0 * graph.type(node.inputs[0]).elements + 30.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        bytewise = reduction_access(node, graph)
-        t = 4 * np.arange(bytewise.read_begin.size, dtype=np.int64)
-        return (Access(bytewise.read_begin, bytewise.read_end, t, t + 4, atomic=True),)
+        return (reduction_access(node, graph),)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         fields: dict[str, Value] = {

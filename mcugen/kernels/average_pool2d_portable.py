@@ -12,6 +12,12 @@ from mcugen.kernels.max_pool2d_portable import pool_fields
 from mcugen.ops.average_pool2d import counted_area
 
 
+def count_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields: which cells the divisor counts."""
+    names = ("count_top", "count_bottom", "count_left", "count_right")
+    return dict(zip(names, counted_area(node, graph), strict=True))
+
+
 class AveragePool2DPortable(Kernel):
     name = "average_pool2d_portable"
     ops = ("average_pool2d",)
@@ -24,14 +30,10 @@ class AveragePool2DPortable(Kernel):
         return (window_row_access(node, graph, node.attrs["kernel"][0]),)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        top, bottom, left, right = counted_area(node, graph)
         fields: dict[str, Value] = {
             **pool_fields(node, graph),
             "zero_point": graph.type(node.inputs[0]).zero_point,
-            "count_top": top,
-            "count_bottom": bottom,
-            "count_left": left,
-            "count_right": right,
+            **count_fields(node, graph),
         }
         rows = graph.type(node.outputs[0]).shape[1]
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]

@@ -15,12 +15,47 @@ from mcugen.ops.batch_matmul import matrices
 from mcugen.ops.conv2d import output_range, requantization
 
 
-def _batches(node: Node, graph: Graph) -> list[tuple[int, int, int]]:
-    """(extent, step of a, step of b) of the loops over products, in bytes, outermost first."""
+def product_loops(node: Node, graph: Graph) -> list[tuple[int, int, int]]:
+    """(extent, step of a, step of b) of the loops over products, in elements, outermost first."""
     a, b = (graph.type(i).shape for i in node.inputs)
     y = graph.type(node.outputs[0]).shape
     steps = math.prod(a[-2:]), math.prod(b[-2:])
     return [(n, i * steps[0], j * steps[1]) for n, i, j in loops(y[:-2], a[:-2], b[:-2])]
+
+
+def product_access(node: Node, graph: Graph) -> tuple[Access | None, ...]:
+    """Row by row over a matrix that is neither transposed nor read again; the other one is read as a whole."""
+    a, y = (graph.type(name) for name in (node.inputs[0], node.outputs[0]))
+    if node.attrs["adj_x"] or a.shape[:-2] != y.shape[:-2] or graph.is_constant(node.inputs[0]):
+        return (None, None)
+    rows = y.elements // y.shape[-1]
+    r = np.arange(rows, dtype=np.int64)
+    a_row, y_row = a.shape[-1] * a.dtype.size, y.shape[-1] * y.dtype.size
+    return (row_access(rows, a_row, rows, y_row, r, r + 1), None)
+
+
+def product_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields: loops over the products, extents and steps of the matrices."""
+    m, k, n = matrices(node, *(graph.type(i).shape for i in node.inputs))
+    a_row, a_step = (1, m) if node.attrs["adj_x"] else (k, 1)
+    b_column, b_step = (k, 1) if node.attrs["adj_y"] else (1, n)
+    return {
+        "loops": broadcast_loops(product_loops(node, graph)),
+        "y_height": m,
+        "y_width": n,
+        "depth": k,
+        "a_row": a_row,
+        "a_step": a_step,
+        "b_column": b_column,
+        "b_step": b_step,
+    }
+
+
+def reject_loops(node: Node, graph: Graph) -> str | None:
+    """Why the loops over the products are too many for a kernel."""
+    if len(product_loops(node, graph)) > MAX_AXES - 1:
+        return f"broadcasting needs more than {MAX_AXES - 1} nested loops"
+    return None
 
 
 def accumulator_bound(node: Node, graph: Graph) -> int:
@@ -37,22 +72,14 @@ class BatchMatMulPortable(Kernel):
     headers = ("mcugen_broadcast.h",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
-        if len(_batches(node, graph)) > MAX_AXES - 1:
-            return f"broadcasting needs more than {MAX_AXES - 1} nested loops"
-        return None
+        return reject_loops(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         _, depth, _ = matrices(node, *(graph.type(i).shape for i in node.inputs))
         return (6.0 * depth + 50.0) * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        a, y = (graph.type(name) for name in (node.inputs[0], node.outputs[0]))
-        # Row by row over a matrix that is neither transposed nor read again; the other one is read as a whole.
-        if node.attrs["adj_x"] or a.shape[:-2] != y.shape[:-2] or graph.is_constant(node.inputs[0]):
-            return (None, None)
-        rows = y.elements // y.shape[-1]
-        r = np.arange(rows, dtype=np.int64)
-        return (row_access(rows, a.shape[-1], rows, y.shape[-1], r, r + 1), None)
+        return product_access(node, graph)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, from the number of products",)
@@ -60,20 +87,10 @@ class BatchMatMulPortable(Kernel):
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         a, b = (graph.type(i) for i in node.inputs)
         y = graph.type(node.outputs[0])
-        m, k, n = matrices(node, a.shape, b.shape)
         multiplier, shift = requantization(node, graph)
         lo, hi = output_range(node, graph)
-        a_row, a_step = (1, m) if node.attrs["adj_x"] else (k, 1)
-        b_column, b_step = (k, 1) if node.attrs["adj_y"] else (1, n)
         fields: dict[str, Value] = {
-            "loops": broadcast_loops(_batches(node, graph)),
-            "y_height": m,
-            "y_width": n,
-            "depth": k,
-            "a_row": a_row,
-            "a_step": a_step,
-            "b_column": b_column,
-            "b_step": b_step,
+            **product_fields(node, graph),
             "a_offset": -a.zero_point,
             "b_offset": -b.zero_point,
             "y_offset": y.zero_point,
@@ -82,4 +99,4 @@ class BatchMatMulPortable(Kernel):
             "lo": lo,
             "hi": hi,
         }
-        return [Call(fields, node.inputs, node.outputs[0], rows=y.elements // n)]
+        return [Call(fields, node.inputs, node.outputs[0], rows=y.elements // y.shape[-1])]

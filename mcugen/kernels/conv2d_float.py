@@ -36,11 +36,22 @@ def spatial_fields(g: Geometry) -> dict[str, Value]:
     }
 
 
+def weighted_fields(node: Node, graph: Graph, tables: Tables, layer: str) -> dict[str, Value]:
+    """Descriptor fields of every float kernel with weights: those, the bias and the clamp."""
+    lo, hi = clamp_of(node)
+    return {
+        "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
+        "bias": tables.add(f"{layer}_bias", graph.constant(node.inputs[2])),
+        "lo": lo,
+        "hi": hi,
+    }
+
+
 class Conv2DFloat32(Kernel):
     name = "conv2d_float32"
-    ops = ("conv2d", "fully_connected")
+    ops: ClassVar[tuple[str, ...]] = ("conv2d", "fully_connected")
     types = ((DType.FLOAT32, DType.FLOAT32),)
-    headers = ("mcugen_float.h", "mcugen_wide.h", "mcugen_window.h")
+    headers: ClassVar[tuple[str, ...]] = ("mcugen_float.h", "mcugen_wide.h", "mcugen_window.h")
     template = "conv2d_float"
     context = {"weight": "float32", "ctype": "float"}
     stored = DType.FLOAT32
@@ -64,14 +75,7 @@ class Conv2DFloat32(Kernel):
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         g = geometry(node, graph)
-        lo, hi = clamp_of(node)
-        fields: dict[str, Value] = {
-            "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
-            "bias": tables.add(f"{layer}_bias", graph.constant(node.inputs[2])),
-            "lo": lo,
-            "hi": hi,
-            **spatial_fields(g),
-        }
+        fields = {**weighted_fields(node, graph, tables, layer), **spatial_fields(g)}
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=g.y[0])]
 
 

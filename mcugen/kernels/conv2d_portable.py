@@ -12,6 +12,7 @@ from mcugen.fixed import INT32_MAX
 from mcugen.ir import Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
 from mcugen.ops.conv2d import channels_first, output_range, requantization
+from mcugen.ops.op import limits
 
 
 def accumulator_bound(node: Node, graph: Graph) -> int:
@@ -20,7 +21,8 @@ def accumulator_bound(node: Node, graph: Graph) -> int:
     assert graph.type(node.inputs[1]).quant is not None
     axis = graph.type(node.inputs[1]).quant.axis or 0  # type: ignore[union-attr]
     others = tuple(i for i in range(w.ndim) if i != axis)
-    reach = max(127 - x.zero_point, 128 + x.zero_point)
+    low, high = limits(x.dtype)
+    reach = max(high - x.zero_point, x.zero_point - low)
     sums = np.abs(w.astype(np.int64)).sum(axis=others) * reach
     return int((sums + np.abs(graph.constant(node.inputs[2]).astype(np.int64))).max(initial=0))
 

@@ -11,6 +11,30 @@ from mcugen.kernels.conv2d_portable import accumulator_bound, output_fields, rej
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
 
 
+def depthwise_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields: extents and window."""
+    _, h, w, c = graph.type(node.inputs[0]).shape
+    _, _, wo, o = graph.type(node.outputs[0]).shape
+    _, kh, kw, _ = graph.type(node.inputs[1]).shape
+    top, left, _, _ = node.attrs["pads"]
+    (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
+    return {
+        "x_height": h,
+        "x_width": w,
+        "x_channels": c,
+        "y_width": wo,
+        "depth_multiplier": o // c,
+        "kernel_height": kh,
+        "kernel_width": kw,
+        "stride_h": sh,
+        "stride_w": sw,
+        "dilation_h": dh,
+        "dilation_w": dw,
+        "pad_top": top,
+        "pad_left": left,
+    }
+
+
 class DepthwiseConv2DPortable(Kernel):
     name = "depthwise_conv2d_portable"
     ops = ("depthwise_conv2d",)
@@ -31,26 +55,10 @@ class DepthwiseConv2DPortable(Kernel):
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        _, h, w, c = graph.type(node.inputs[0]).shape
-        _, ho, wo, o = graph.type(node.outputs[0]).shape
-        _, kh, kw, _ = graph.type(node.inputs[1]).shape
-        top, left, _, _ = node.attrs["pads"]
-        (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
             **output_fields(node, graph, tables, layer),
-            "x_height": h,
-            "x_width": w,
-            "x_channels": c,
-            "y_width": wo,
-            "depth_multiplier": o // c,
-            "kernel_height": kh,
-            "kernel_width": kw,
-            "stride_h": sh,
-            "stride_w": sw,
-            "dilation_h": dh,
-            "dilation_w": dw,
-            "pad_top": top,
-            "pad_left": left,
+            **depthwise_fields(node, graph),
         }
-        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=ho)]
+        rows = graph.type(node.outputs[0]).shape[1]
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]

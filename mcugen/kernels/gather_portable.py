@@ -8,7 +8,7 @@ import numpy as np
 
 from mcugen.access import Access
 from mcugen.boards import Board
-from mcugen.ir import Array, Graph, Node
+from mcugen.ir import Array, DType, Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
 from mcugen.ops.gather import gathered_axes
 
@@ -16,11 +16,12 @@ INT16_MAX = 32767
 
 
 def _places(node: Node, graph: Graph) -> tuple[tuple[int, int, int, int], Array, Array]:
-    """The input as [outer][rows][columns][inner], and which rows and columns are taken of each outer index."""
-    shape, indices = graph.type(node.inputs[0]).shape, node.attrs["indices"]
+    """The input as [outer][rows][columns][inner bytes], and which rows and columns are taken of each outer index."""
+    x, indices = graph.type(node.inputs[0]), node.attrs["indices"]
+    shape = x.shape
     axes = gathered_axes(indices)
     first, behind = axes[0], axes[-1] + 1
-    outer, inner = math.prod(shape[:first]), math.prod(shape[behind:])
+    outer, inner = math.prod(shape[:first]), math.prod(shape[behind:]) * x.dtype.size
     taken = [(shape[a], np.array(indices[a])) for a in axes]
     if len(taken) == 1:  # rows can overlap one by one; columns come without a division each
         one = (1, np.zeros(1, np.int64))
@@ -32,6 +33,7 @@ def _places(node: Node, graph: Graph) -> tuple[tuple[int, int, int, int], Array,
 class GatherPortable(Kernel):
     name = "gather_portable"
     ops = ("gather",)
+    types = tuple((dtype, dtype) for dtype in DType)
     limits = ("at most 32,767 elements along an axis",)
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
@@ -41,8 +43,8 @@ class GatherPortable(Kernel):
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         (_, _, _, inner), _, _ = _places(node, graph)
-        elements = graph.type(node.outputs[0]).elements
-        return 6.0 * elements + 20.0 * elements / inner
+        size = graph.type(node.outputs[0]).bytes
+        return 6.0 * size + 20.0 * size / inner
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         (outer, height, width, inner), rows, columns = _places(node, graph)

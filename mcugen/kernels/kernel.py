@@ -165,3 +165,10 @@ def elementwise_access(elements: int, read: int = 1, written: int = 1) -> Access
     per element. Works in place where they are equal."""
     i = np.arange(elements, dtype=np.int64)
     return Access(i * read, (i + 1) * read, i * written, (i + 1) * written, atomic=True)
+
+
+def read_first_access(node: Node, graph: Graph) -> Access:
+    """Access of a kernel that has read all of its first input before it writes: the output may lie anywhere over it."""
+    x, y = graph.type(node.inputs[0]).bytes, graph.type(node.outputs[0]).bytes
+    none = np.zeros(2, np.int64)
+    return Access(none, np.array([x, 0]), none, np.array([0, y]), atomic=True)

@@ -9,9 +9,10 @@ import numpy as np
 from mcugen.access import Access, Direction
 from mcugen.boards import Board
 from mcugen.fixed import INT32_MAX
+from mcugen.fixed16 import sigmoid_table
 from mcugen.ir import Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
-from mcugen.ops.lstm import cell_power, gate_multipliers, product_multipliers, sigmoid_table, tanh_factor
+from mcugen.ops.lstm import cell_power, gate_multipliers, product_multipliers, tanh_factor
 
 
 def accumulator_bounds(node: Node, graph: Graph) -> tuple[int, int]:

@@ -11,15 +11,12 @@ from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
 from mcugen.ops.conv2d import output_range
 
 
-def pool_fields(node: Node, graph: Graph) -> dict[str, Value]:
-    """Descriptor fields that every pooling kernel has: geometry and clamp."""
+def window_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields that every pooling kernel has: the geometry."""
     _, h, w, c = graph.type(node.inputs[0]).shape
     top, left, _, _ = node.attrs["pads"]
     (kh, kw), (sh, sw), (dh, dw) = (node.attrs[name] for name in ("kernel", "strides", "dilations"))
-    lo, hi = output_range(node, graph)
     return {
-        "lo": lo,
-        "hi": hi,
         "x_height": h,
         "x_width": w,
         "channels": c,
@@ -33,6 +30,12 @@ def pool_fields(node: Node, graph: Graph) -> dict[str, Value]:
         "pad_top": top,
         "pad_left": left,
     }
+
+
+def pool_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields that every pooling kernel of integers has: clamp and geometry."""
+    lo, hi = output_range(node, graph)
+    return {"lo": lo, "hi": hi, **window_fields(node, graph)}
 
 
 class MaxPool2DPortable(Kernel):

@@ -14,9 +14,11 @@ from mcugen.ops.mean import mean_multiplier, outer_reduced_inner
 def reduction_access(node: Node, graph: Graph) -> Access:
     """Element by element of [outer][inner], each from all of [outer][reduced][inner]'s middle axis."""
     outer, reduced, inner = outer_reduced_inner(node, graph)
+    read, written = (graph.type(name).dtype.size for name in (node.inputs[0], node.outputs[0]))
     t = np.arange(outer * inner, dtype=np.int64)
     begin = t // inner * (reduced * inner) + t % inner
-    return Access(begin, begin + (reduced - 1) * inner + 1, t, t + 1, atomic=True)
+    end = begin + (reduced - 1) * inner + 1
+    return Access(begin * read, end * read, t * written, (t + 1) * written, atomic=True)
 
 
 def reduction_fields(node: Node, graph: Graph) -> dict[str, Value]:

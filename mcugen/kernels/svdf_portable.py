@@ -11,7 +11,7 @@ from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.fixed import INT32_MAX
 from mcugen.ir import DType, Graph, Node
-from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, read_first_access
 from mcugen.ops.svdf import STATE, svdf_multipliers
 
 
@@ -52,11 +52,7 @@ class SvdfPortable(Kernel):
         return 4.0 * features.elements + 8.0 * time.elements + 30.0 * features.shape[0] + 40.0 * units
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        """One step that reads all of x, one that writes all of y."""
-        x, y = graph.type(node.inputs[0]).bytes, graph.type(node.outputs[0]).bytes
-        none = np.zeros(2, np.int64)
-        whole = Access(none, np.array([x, 0]), none, np.array([0, y]), atomic=True)
-        return (whole, None, None, None, None)
+        return (read_first_access(node, graph), None, None, None, None)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         time = time_bound(node, graph)

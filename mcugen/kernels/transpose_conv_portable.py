@@ -12,6 +12,42 @@ from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
 from mcugen.ops import OPS
 
 
+def transpose_conv_access(node: Node, graph: Graph) -> tuple[Access | None, ...]:
+    """Each output row from the input rows that reach it."""
+    x, y = graph.type(node.inputs[0]), graph.type(node.outputs[0])
+    _, h, w, c = x.shape
+    _, ho, wo, o = y.shape
+    place = np.arange(ho, dtype=np.int64) + node.attrs["pads"][0]
+    stride = node.attrs["strides"][0]
+    first = (place - graph.type(node.inputs[1]).shape[1]) // stride + 1
+    rows = row_access(h, w * c * x.dtype.size, ho, wo * o * y.dtype.size, first, place // stride + 1)
+    return (rows, None, None)
+
+
+def transpose_conv_fields(node: Node, graph: Graph) -> dict[str, Value]:
+    """Descriptor fields: extents and window of a transposed convolution."""
+    _, h, w, c = graph.type(node.inputs[0]).shape
+    _, _, wo, o = graph.type(node.outputs[0]).shape
+    _, kh, kw, group_in = graph.type(node.inputs[1]).shape
+    groups = node.attrs["groups"]
+    return {
+        "x_height": h,
+        "x_width": w,
+        "x_channels": c,
+        "y_width": wo,
+        "y_channels": o,
+        "kernel_height": kh,
+        "kernel_width": kw,
+        "groups": groups,
+        "group_in": group_in,
+        "group_out": o // groups,
+        "stride_h": node.attrs["strides"][0],
+        "stride_w": node.attrs["strides"][1],
+        "pad_top": node.attrs["pads"][0],
+        "pad_left": node.attrs["pads"][1],
+    }
+
+
 class TransposeConvPortable(Kernel):
     name = "transpose_conv_portable"
     ops = ("transpose_conv",)
@@ -25,37 +61,16 @@ class TransposeConvPortable(Kernel):
         return 5.0 * OPS[node.op].macs(node, graph) + 60.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        _, h, w, c = graph.type(node.inputs[0]).shape
-        _, ho, wo, o = graph.type(node.outputs[0]).shape
-        place = np.arange(ho, dtype=np.int64) + node.attrs["pads"][0]
-        stride = node.attrs["strides"][0]
-        first = (place - graph.type(node.inputs[1]).shape[1]) // stride + 1
-        return (row_access(h, w * c, ho, wo * o, first, place // stride + 1), None, None)
+        return transpose_conv_access(node, graph)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        _, h, w, c = graph.type(node.inputs[0]).shape
-        _, ho, wo, o = graph.type(node.outputs[0]).shape
-        _, kh, kw, group_in = graph.type(node.inputs[1]).shape
-        groups = node.attrs["groups"]
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
             **output_fields(node, graph, tables, layer),
-            "x_height": h,
-            "x_width": w,
-            "x_channels": c,
-            "y_width": wo,
-            "y_channels": o,
-            "kernel_height": kh,
-            "kernel_width": kw,
-            "groups": groups,
-            "group_in": group_in,
-            "group_out": o // groups,
-            "stride_h": node.attrs["strides"][0],
-            "stride_w": node.attrs["strides"][1],
-            "pad_top": node.attrs["pads"][0],
-            "pad_left": node.attrs["pads"][1],
+            **transpose_conv_fields(node, graph),
         }
-        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=ho)]
+        rows = graph.type(node.outputs[0]).shape[1]
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]

@@ -64,7 +64,9 @@ def take_annotations(graph: Graph) -> Graph:
         (x,), (y,), wanted = node.inputs, node.outputs, quant_of(node)
         if x not in quants:
             maker = producers.get(x)
-            own = _own_quant(maker, stands_for.get(maker.inputs[0], maker.inputs[0]), quants) if maker else None
+            own = (
+                _own_quant(maker, stands_for.get(maker.inputs[0], maker.inputs[0]), quants) if maker else None
+            )
             quants[x] = own or wanted
         if alike(quants[x], wanted) and not (y in outputs and (x in outputs or x in graph.inputs)):
             stands_for[y] = x

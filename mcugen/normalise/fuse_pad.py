@@ -38,6 +38,9 @@ def fuse_pad(graph: Graph) -> Graph:
             nodes.append(node)
             continue
         x, image = pad.inputs[0], graph.type(node.inputs[0]).shape
+        if len({graph.type(t).quant for t in (x, pad.outputs[0], node.inputs[0])}) > 1:
+            nodes.append(node)  # the same integers under another scale
+            continue
         if shape is not pad:  # [1, L, C] as an image of one column, or of one row
             top, _, bottom, _ = extra
             rows, channels = graph.type(x).shape[-2:]

@@ -1,8 +1,9 @@
 """add and sub: a [...] and b [...] -> y [...], broadcast as in numpy; one of them may be constant.
 
 All operands have the output's rank. Attribute: clamp (lo, hi). Integer form, TFLM's ADD and SUB
-(LiteRT kernels/internal/reference/integer_ops/add.h), multipliers in double: with t = 2 max(s_a, s_b)
-y = clamp(MBQM(MBQM((a - z_a) << 20, s_a / t) +- MBQM((b - z_b) << 20, s_b / t), t / (2^20 s_y)) + z_y).
+(LiteRT kernels/internal/reference/integer_ops/add.h), multipliers in double: with t = 2 max(s_a, s_b) and n = 20
+for int8, 15 for int16:
+y = clamp(MBQM(MBQM((a - z_a) << n, s_a / t) +- MBQM((b - z_b) << n, s_b / t), t / (2^n s_y)) + z_y).
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mcugen.fixed import activation_range, mbqm, quantize_multiplier
+from mcugen.fixed import mbqm, quantize_multiplier
 from mcugen.float_math import apply
-from mcugen.ir import Array, Attr, Graph, Node, TensorType
+from mcugen.ir import Array, Attr, DType, Graph, Node, TensorType
 from mcugen.ops.functions import FUNCTIONS, X
-from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
+from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_exact, clamp_of
 from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
-LEFT_SHIFT = 20
+INT16_OPS = ("add", "sub", "mul", "minimum", "maximum")  # operators of two operands that have an int16 form
+LEFT_SHIFT = {DType.INT8: 20, DType.INT16: 15}
 
 
 def import_add(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -105,9 +107,9 @@ def import_tflite_binary(
     if len(n.inputs) < 2 or any(len(ctx.shape(i)) > rank for i in n.inputs[:2]):
         ctx.invalid(n, "it needs two operands of at most the output's rank")
     names = [tflite_with_rank(ctx, n, i, rank) for i in n.inputs[:2]]
-    for name in names:
-        if ctx.is_quantized(n.outputs[0]):
-            ctx.require_int8(n, name)
+    if ctx.is_quantized(n.outputs[0]):
+        require = ctx.require_integers if op in INT16_OPS else ctx.require_int8
+        require(n, *names, n.outputs[0])
     return [ctx.emit(n, op, names, attrs)]
 
 
@@ -134,10 +136,11 @@ def keeps_batch(node: Node, graph: Graph) -> bool:
 
 
 def multipliers(node: Node, graph: Graph) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """(multiplier, shift) of a and of b, both shifted left by LEFT_SHIFT, and of their sum."""
+    """(multiplier, shift) of a and of b, both shifted left by LEFT_SHIFT of their type, and of their sum."""
     a, b = (graph.type(i).scale for i in node.inputs)
     twice = 2.0 * max(a, b)
-    y = twice / ((1 << LEFT_SHIFT) * graph.type(node.outputs[0]).scale)
+    kind = graph.type(node.outputs[0])
+    y = twice / ((1 << LEFT_SHIFT[kind.dtype]) * kind.scale)
     return quantize_multiplier(a / twice), quantize_multiplier(b / twice), quantize_multiplier(y)
 
 
@@ -160,11 +163,11 @@ class Add(Op):
         y = graph.type(node.outputs[0])
         *each, result = multipliers(node, graph)
         a, b = (
-            mbqm((x.astype(np.int64) - graph.type(name).zero_point) << LEFT_SHIFT, *multiplier)
+            mbqm((x.astype(np.int64) - graph.type(name).zero_point) << LEFT_SHIFT[y.dtype], *multiplier)
             for x, name, multiplier in zip(xs, node.inputs, each, strict=True)
         )
         total = mbqm(a + self.sign * b, *result) + y.zero_point
-        return (np.clip(total, *activation_range(*clamp_of(node), y.scale, y.zero_point)).astype(np.int8),)
+        return (np.clip(total, *activation_limits(node, y)).astype(y.dtype.numpy),)
 
     def batchable(self, node: Node, graph: Graph) -> bool:
         return keeps_batch(node, graph)

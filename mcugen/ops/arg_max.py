@@ -2,6 +2,7 @@
 
 Attributes: axes (the one axis, as mean and its sisters have it), keepdims, last (of equals the last one, not the
 first). In a float graph the index is a float32; only a model's outputs can be indices.
+float32 elements are compared in order, each with the best one so far: a NaN is passed over, but a first one stays.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mcugen.ir import Array, DType, Graph, Node, TensorType
-from mcugen.ops.mean import infer_reduction
+from mcugen.ops.mean import elements_in_order, infer_reduction
 from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class ArgMax(Op):
     onnx = {"ArgMax": lambda ctx, n: import_arg(ctx, n, "arg_max")}
     tflite = {"ARG_MAX": lambda ctx, n: import_tflite_arg(ctx, n, "arg_max")}
     place: ClassVar[Callable[..., Any]] = staticmethod(np.argmax)
+    better: ClassVar[Callable[..., Array]] = staticmethod(np.greater)
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         if len(node.attrs["axes"]) != 1:
@@ -71,7 +73,22 @@ class ArgMax(Op):
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (self._index(node, xs[0]).astype(np.float32),)
 
+    def _index_exact(self, node: Node, x: Array) -> Array:
+        """The index among float32 elements, compared as the C compares them."""
+        elements = elements_in_order(node, x)
+        best = next(elements)
+        index = np.zeros(best.shape, np.int32)
+        for i, values in enumerate(elements, 1):
+            taken = self.better(values, best) | (node.attrs["last"] & (values == best))
+            best, index = np.where(taken, values, best), np.where(taken, np.int32(i), index)
+        return index
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self._index_exact(node, xs[0]).astype(np.float32),)
+
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        if xs[0].dtype == np.float32:
+            return (self._index_exact(node, xs[0]),)
         return (self._index(node, xs[0]).astype(np.int32),)
 
 
@@ -80,3 +97,4 @@ class ArgMin(ArgMax):
     onnx = {"ArgMin": lambda ctx, n: import_arg(ctx, n, "arg_min")}
     tflite = {"ARG_MIN": lambda ctx, n: import_tflite_arg(ctx, n, "arg_min")}
     place = staticmethod(np.argmin)
+    better = staticmethod(np.less)

@@ -15,8 +15,8 @@ import numpy as np
 
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.conv2d import output_range, window_patches
-from mcugen.ops.max_pool2d import infer_pool, pool_window, taps_inside, tflite_pool
-from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.max_pool2d import infer_pool, pool_window, taps_in_order, taps_inside, tflite_pool
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -86,6 +86,15 @@ class AveragePool2D(Op):
         divisor = cells(node, graph, counted_area(node, graph)).astype(np.float32)
         return (clamp_array(self._sum(node, graph, xs[0]) / divisor, clamp_of(node)),)
 
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum in the order of the window, divided once by the number of cells, clamped."""
+        acc = np.zeros((len(xs[0]), *graph.type(node.outputs[0]).shape[1:]), np.float32)
+        divisor = cells(node, graph, counted_area(node, graph)).astype(np.float32)
+        with np.errstate(all="ignore"):
+            for values in taps_in_order(xs[0], node, graph, 0):
+                acc += values
+            return (clamp_exact(acc / divisor, clamp_of(node)),)
+
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x = graph.type(node.inputs[0])
         lo, hi = output_range(node, graph)
@@ -93,4 +102,4 @@ class AveragePool2D(Op):
         inside = cells(node, graph, (0, x.shape[1], 0, x.shape[2]))
         acc = self._sum(node, graph, xs[0].astype(np.int64)) + (divisor - inside) * x.zero_point
         rounded = np.sign(acc) * ((np.abs(acc) + divisor // 2) // divisor)
-        return (np.clip(rounded, lo, hi).astype(np.int8),)
+        return (np.clip(rounded, lo, hi).astype(x.dtype.numpy),)

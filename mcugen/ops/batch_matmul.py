@@ -3,7 +3,7 @@
 Leading axes broadcast as in numpy; both have the same rank, one may be constant. Attributes: adj_x (a is
 [..., K, M]), adj_y (b is [..., N, K]), clamp (lo, hi). Integer form, TFLM's BATCH_MATMUL (LiteRT
 kernels/internal/reference/batch_matmul.h), multiplier in double:
-y = clamp(MBQM(sum (a - z_a) (b - z_b), s_a s_b / s_y) + z_y).
+y = clamp(MBQM(sum (a - z_a) (b - z_b), s_a s_b / s_y) + z_y). Of int16 the sums have 64 bits and are rounded once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, TensorType
+from mcugen.ir import Array, DType, Graph, Node, TensorType
 from mcugen.ops.add import keeps_batch, tflite_with_rank, with_rank
 from mcugen.ops.conv2d import requantize
-from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -75,7 +75,8 @@ def import_tflite_batch_matmul(ctx: TfliteImporter, n: TfliteNode) -> Sequence[s
 def _is_dense(ctx: TfliteImporter, a: str, b: str) -> bool:
     """Whether b is one constant matrix as a dense layer's weights are, and a computed."""
     quant, shape = ctx.type(b).quant, ctx.shape(b)
-    plain = quant is None or (quant.axis is None and quant.zero_point == (0,))
+    one_scale = quant is not None and quant.axis is None and quant.zero_point == (0,)
+    plain = quant is None or (one_scale and ctx.type(b).dtype is DType.INT8)
     matrix = 2 <= len(shape) <= len(ctx.shape(a)) and set(shape[:-2]) <= {1}
     return ctx.value(a) is None and ctx.value(b) is not None and plain and matrix
 
@@ -96,7 +97,7 @@ def emit_tflite_batch_matmul(
 ) -> str:
     """A batch_matmul node that writes the operator's output: also a dense layer with computed weights."""
     if any(ctx.is_quantized(name) for name in (a, b, n.outputs[0])):
-        ctx.require_int8(n, a, b, n.outputs[0])
+        ctx.require_integers(n, a, b, n.outputs[0])
     rank = max(len(ctx.shape(a)), len(ctx.shape(b)))
     operands = [tflite_with_rank(ctx, n, x, rank) for x in (a, b)]
     attrs = {"adj_x": adj_x, "adj_y": adj_y, "clamp": ctx.clamp(n)}
@@ -133,6 +134,17 @@ class BatchMatMul(Op):
 
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (clamp_array(self._product(node, *xs), clamp_of(node)),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum of the products in the order of k, clamped."""
+        a = np.swapaxes(xs[0], -1, -2) if node.attrs["adj_x"] else xs[0]
+        b = np.swapaxes(xs[1], -1, -2) if node.attrs["adj_y"] else xs[1]
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        acc = np.zeros((*batch, a.shape[-2], b.shape[-1]), np.float32)
+        with np.errstate(all="ignore"):
+            for k in range(a.shape[-1]):
+                acc += a[..., :, k : k + 1] * b[..., k : k + 1, :]
+        return (clamp_exact(acc, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         # float64 sums of integers below 2^53 are exact, and much faster than numpy's integer products

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
-from mcugen.ops.op import NO_CLAMP, Op, quantize_array
+from mcugen.ir import Array, Graph, Node, Tensor, TensorType
+from mcugen.ops.op import NO_CLAMP, Op, quantize_as_output
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -41,7 +41,7 @@ def import_concatenation(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     for name in names:
         x = ctx.type(name)
         if ctx.is_quantized(n.outputs[0]):
-            ctx.require_int8(n, name, n.outputs[0])
+            ctx.require_integers(n, name, n.outputs[0])
             if x.quant != y.quant and ctx.value(name) is not None:
                 ctx.invalid(n, f"the constant {name!r} has another scale than the output")
             if x.quant != y.quant:
@@ -88,12 +88,6 @@ class Concat(Op):
         return (self._join(node, graph, xs),)
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        quant = quants[node.outputs[0]]
-        constants = {}
-        for name in node.inputs:
-            if graph.is_constant(name):
-                data = quantize_array(graph.constant(name), quant)
-                constants[name] = Tensor(name, TensorType(data.shape, DType.INT8, quant), data)
-        return node, constants
+        return node, quantize_as_output(node, graph, types)

@@ -2,21 +2,25 @@
 
 Attributes: strides (h, w), dilations (h, w), pads (top, left, bottom, right), groups, clamp (lo, hi),
 channels_first (x is [N, C, H, W]; absent for false).
-Integer form: semantics.md, CONV_2D. 1-D convolutions are imported with W = 1.
+Integer form: semantics.md, CONV_2D. 1-D convolutions are imported with W = 1. Of int16 activations the bias says how
+sums are rescaled, as in TFLM: int64 by 16 bits of the multiplier, rounding once, int32 as int8's. Ours are int64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.errors import Fault, ModelError
-from mcugen.fixed import activation_range, quantize_multiplier, saturating_mbqm
+from mcugen.fixed import quantize_multiplier, saturating_mbqm, saturating_mbqm64
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ops.dynamic_range import is_dynamic, quantized_input, rescaled
 from mcugen.ops.op import (
     Op,
+    activation_limits,
     clamp_array,
     clamp_exact,
     clamp_of,
@@ -31,7 +35,12 @@ if TYPE_CHECKING:
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 Dot = Callable[[Array, Array], Array]  # x [..., K], w [N, K] -> [..., N]
+SUMS_OF_32_BITS = (
+    "CONV_2D",
+    "FULLY_CONNECTED",
+)  # operators of TFLM that have them of int16, with an int32 bias
 RATIO_LIMIT = 2.0**29  # of s_in * s_w / s_out: from 2^9 on, one more in the accumulator fills the whole range
+WIDE_RATIO_LIMIT = 2.0**14 - 1.0  # the same where int64 sums are rescaled; TFLM's is 2^7
 
 
 def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -71,13 +80,13 @@ def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
 def tflite_weights(ctx: TfliteImporter, n: TfliteNode, axis: int) -> list[str]:
     """Names of the constant weights and of the bias, which is 0 where the file has none.
 
-    int8: weights with one scale, or one per index of `axis`; the bias is int32.
+    int8 and int16: weights with one scale, or one per index of `axis`; the bias is int32, with int16 also int64.
     """
     weights, ttype = ctx.constant_input(n, 1, "weights"), ctx.type(n.inputs[1])
     outputs = weights.shape[axis] if weights.ndim > axis else 0
     quantized = ctx.is_quantized(n.outputs[0])
     if quantized:
-        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+        ctx.require_integers(n, n.inputs[0], n.outputs[0])
         if ttype.dtype != DType.INT8 or ttype.quant is None:
             ctx.unsupported(n, f"weights are {ttype.dtype}, not quantized int8", "convert the model to int8")
         if any(ttype.quant.zero_point):
@@ -88,10 +97,15 @@ def tflite_weights(ctx: TfliteImporter, n: TfliteNode, axis: int) -> list[str]:
     if not n.has_input(2):
         return [n.inputs[1], ctx.add(n, *_no_bias(ctx.type(n.inputs[0]), ttype, outputs, quantized))]
     bias, wanted = ctx.constant_input(n, 2, "bias"), DType.INT32 if quantized else DType.FLOAT32
-    if ctx.type(n.inputs[2]).dtype != wanted:
+    wide = ctx.type(n.inputs[0]).dtype is DType.INT16
+    kind = ctx.type(n.inputs[2])
+    if kind.dtype != wanted and not (wide and kind.dtype is DType.INT64):
         ctx.unsupported(n, f"the bias is {bias.dtype}, not {wanted}", "convert the model to int8 or float32")
     if bias.size != outputs:
         ctx.invalid(n, f"bias {list(bias.shape)} does not fit {outputs} output channels")
+    if wide and n.op_type not in SUMS_OF_32_BITS and kind.dtype is DType.INT32:
+        numbers, kind = bias.reshape(-1).astype(np.int64), replace(kind, shape=(outputs,), dtype=DType.INT64)
+        return [n.inputs[1], ctx.add(n, numbers, kind)]
     return [n.inputs[1], ctx.reshape(n, n.inputs[2], (outputs,))]
 
 
@@ -101,7 +115,8 @@ def _no_bias(x: TensorType, w: TensorType, outputs: int, quantized: bool) -> tup
         return np.zeros(outputs, np.float32), TensorType((outputs,))
     scales = tuple(x.scale * s for s in w.quant.scale)
     quant = Quant(scales, (0,) * len(scales), None if w.quant.axis is None else 0)
-    return np.zeros(outputs, np.int32), TensorType((outputs,), DType.INT32, quant)
+    kind = DType.INT64 if x.dtype is DType.INT16 else DType.INT32
+    return np.zeros(outputs, kind.numpy), TensorType((outputs,), kind, quant)
 
 
 def import_tflite_conv(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
@@ -168,30 +183,38 @@ def requantization(node: Node, graph: Graph) -> tuple[Array, Array]:
     """Multipliers and shifts int64 [C] of a convolution: double(s_in) * double(s_w[c]) / double(s_out)."""
     x, w, y = graph.type(node.inputs[0]), graph.type(node.inputs[1]), graph.type(node.outputs[0])
     assert w.quant is not None
-    pairs = [quantize_multiplier(min(x.scale * s / y.scale, RATIO_LIMIT)) for s in w.quant.scale]
+    limit = WIDE_RATIO_LIMIT if rounds_once(node, graph) else RATIO_LIMIT
+    pairs = [quantize_multiplier(min(x.scale * s / y.scale, limit)) for s in w.quant.scale]
     return np.array([q for q, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64)
+
+
+def rounds_once(node: Node, graph: Graph) -> bool:
+    """Whether sums are 64 bits wide and rescaled with one rounding: of int16, unless the bias is int32."""
+    wide_bias = len(node.inputs) < 3 or graph.type(node.inputs[2]).dtype is DType.INT64
+    return graph.type(node.outputs[0]).dtype is DType.INT16 and wide_bias
 
 
 def output_range(node: Node, graph: Graph) -> tuple[int, int]:
     """The integer bounds of the output: the type's range and the fused activation's."""
-    y = graph.type(node.outputs[0])
-    return activation_range(*clamp_of(node), y.scale, y.zero_point)
+    return activation_limits(node, graph.type(node.outputs[0]))
 
 
 def requantize(node: Node, graph: Graph, acc: Array) -> Array:
-    """int8 from accumulators [..., C] by the node's multipliers, zero point and clamp."""
+    """The output's elements from accumulators [..., C] by the node's multipliers, zero point and clamp."""
     multiplier, shift = requantization(node, graph)
     lo, hi = output_range(node, graph)
-    zero_point = graph.type(node.outputs[0]).zero_point
-    return np.clip(saturating_mbqm(acc, multiplier, shift) + zero_point, lo, hi).astype(np.int8)
+    y = graph.type(node.outputs[0])
+    rescale = saturating_mbqm64 if rounds_once(node, graph) else saturating_mbqm
+    return np.clip(rescale(acc, multiplier, shift) + y.zero_point, lo, hi).astype(y.dtype.numpy)
 
 
 def quantize_weighted(
-    node: Node, graph: Graph, quants: Mapping[str, Quant], axis: int
+    node: Node, graph: Graph, types: Mapping[str, TensorType], axis: int
 ) -> tuple[Node, dict[str, Tensor]]:
-    """Integer constants of an operator with (x, weights, bias), per channel of the weights' `axis`."""
+    """Integer constants of an operator with (x, weights, bias), per channel of the weights' `axis`. The bias is int64
+    with int16 activations, though it never leaves int32."""
     x, w, b = node.inputs
-    step, given = quants[x].scale[0], graph.type(w).quant
+    step, given = types[x].scale, graph.type(w).quant
     try:
         weights, bias, scales = quantize_weights(
             graph.constant(w), graph.constant(b), step, axis, given.scale if given else None
@@ -202,10 +225,11 @@ def quantize_weighted(
             "numbers too far apart", [Fault(node.origin or node.name, str(error), fix)]
         ) from None
     zeros = (0,) * len(scales)
-    bias_scales = tuple(quants[x].scale[0] * s for s in scales)
+    kind = DType.INT64 if types[x].dtype is DType.INT16 else DType.INT32
+    bias_scales = tuple(types[x].scale * s for s in scales)
     return node, {
         w: Tensor(w, TensorType(weights.shape, DType.INT8, Quant(scales, zeros, axis)), weights),
-        b: Tensor(b, TensorType(bias.shape, DType.INT32, Quant(bias_scales, zeros, 0)), bias),
+        b: Tensor(b, TensorType(bias.shape, kind, Quant(bias_scales, zeros, 0)), bias.astype(kind.numpy)),
     }
 
 
@@ -252,9 +276,16 @@ class Conv2D(Op):
         return (clamp_array(self._accumulate(node, x, w, (ho, wo)) + b, clamp_of(node)),)
 
     def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        """The sum of the products in the order of the weights (kh, kw, C), plus the bias, clamped."""
+        """The sum of the products in the order of the weights (kh, kw, C), plus the bias, clamped; or
+        ops/dynamic_range."""
         x, w, b = xs
         _, ho, wo, _ = graph.type(node.outputs[0]).shape
+        if is_dynamic(node, graph):
+            q, scale = quantized_input(node, graph, x)
+            sums = self._accumulate(node, q.astype(np.float64), w.astype(np.float64), (ho, wo)).astype(
+                np.int64
+            )
+            return (rescaled(node, graph, sums, scale, b),)
         return (clamp_exact(self._accumulate(node, x, w, (ho, wo), dot_exact) + b, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
@@ -266,9 +297,9 @@ class Conv2D(Op):
         return (requantize(node, graph, acc),)
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        return quantize_weighted(node, graph, quants, axis=0)
+        return quantize_weighted(node, graph, types, axis=0)
 
     def macs(self, node: Node, graph: Graph) -> int:
         return graph.type(node.outputs[0]).elements * int(np.prod(graph.type(node.inputs[1]).shape[1:]))

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.conv2d import quantize_weighted, requantize, window_patches, window_shape
-from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.dynamic_range import is_dynamic, quantized_input, rescaled
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
 
 
 class DepthwiseConv2D(Op):
@@ -41,15 +42,24 @@ class DepthwiseConv2D(Op):
         x, w, b = xs
         return (clamp_array(self._accumulate(node, graph, x, w) + b, clamp_of(node)),)
 
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum of the products in the order of the taps (kh, kw), plus the bias, clamped; or ops/dynamic_range."""
+        x, w, b = xs
+        if is_dynamic(node, graph):
+            q, scale = quantized_input(node, graph, x)
+            return (rescaled(node, graph, self._accumulate(node, graph, q, w.astype(np.int64)), scale, b),)
+        with np.errstate(all="ignore"):
+            return (clamp_exact(self._accumulate(node, graph, x, w.astype(np.float32)) + b, clamp_of(node)),)
+
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x, w, b = xs
         centred = x.astype(np.int64) - graph.type(node.inputs[0]).zero_point
         return (requantize(node, graph, self._accumulate(node, graph, centred, w.astype(np.int64)) + b),)
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        return quantize_weighted(node, graph, quants, axis=3)
+        return quantize_weighted(node, graph, types, axis=3)
 
     def macs(self, node: Node, graph: Graph) -> int:
         _, kh, kw, _ = graph.type(node.inputs[1]).shape

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.fixed import activation_range, get_reciprocal, quantize_multiplier, rdbpot, srdhm
+from mcugen.fixed import get_reciprocal, quantize_multiplier, rdbpot, srdhm
 from mcugen.float_math import apply
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.add import (
@@ -27,7 +27,7 @@ from mcugen.ops.add import (
     uniform,
 )
 from mcugen.ops.functions import X
-from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
+from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_exact, clamp_of
 from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Div(Op):
         right = headroom + bits_over_unit - shift
         quotient = srdhm(srdhm(a << headroom, reciprocal), factor)
         result = np.where(right <= 31, rdbpot(quotient, np.minimum(right, 31)), 0) + y.zero_point
-        return (np.clip(result, *activation_range(*clamp_of(node), y.scale, y.zero_point)).astype(np.int8),)
+        return (np.clip(result, *activation_limits(node, y)).astype(np.int8),)
 
     def batchable(self, node: Node, graph: Graph) -> bool:
         return keeps_batch(node, graph)

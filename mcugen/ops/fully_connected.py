@@ -16,6 +16,7 @@ from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops.add import emit_binary
 from mcugen.ops.batch_matmul import emit_batch_matmul, emit_tflite_batch_matmul, swapped
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
+from mcugen.ops.dynamic_range import is_dynamic, quantized_input, rescaled
 from mcugen.ops.functions import X
 from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of, dot_exact
 from mcugen.ops.unary import emit_unary
@@ -188,8 +189,12 @@ class FullyConnected(Op):
         return (clamp_array(x @ w.T + b, clamp_of(node)),)
 
     def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        """The sum of the products in the order of k, plus the bias, clamped."""
+        """The sum of the products in the order of k, plus the bias, clamped; or ops/dynamic_range."""
         x, w, b = xs
+        if is_dynamic(node, graph):
+            q, scale = quantized_input(node, graph, x)
+            sums = (q.astype(np.float64) @ w.T.astype(np.float64)).astype(np.int64)
+            return (rescaled(node, graph, sums, scale, b),)
         return (clamp_exact(dot_exact(x, w) + b, clamp_of(node)),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
@@ -200,9 +205,9 @@ class FullyConnected(Op):
         return (requantize(node, graph, acc),)
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        return quantize_weighted(node, graph, quants, axis=0)
+        return quantize_weighted(node, graph, types, axis=0)
 
     def macs(self, node: Node, graph: Graph) -> int:
         return graph.type(node.outputs[0]).elements * graph.type(node.inputs[1]).shape[1]

@@ -15,7 +15,7 @@ import numpy as np
 from mcugen.fixed import mbqm
 from mcugen.fixed_math import inverse_sqrt
 from mcugen.float_math import sqrt
-from mcugen.ir import Array, Graph, Node, Quant, TensorType
+from mcugen.ir import Array, DType, Graph, Node, Quant, TensorType
 from mcugen.ops.op import Op, sum_exact
 from mcugen.ops.softmax import along_last
 
@@ -73,5 +73,5 @@ class L2Norm(Op):
     def batchable(self, node: Node, graph: Graph) -> bool:
         return len(graph.type(node.inputs[0]).shape) > 1
 
-    def fixed_quant(self, node: Node) -> Quant | None:
-        return QUANT
+    def fixed_quant(self, node: Node, dtype: DType = DType.INT8) -> Quant | None:
+        return QUANT if dtype is DType.INT8 else None

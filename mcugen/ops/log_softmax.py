@@ -15,7 +15,7 @@ import numpy as np
 from mcugen.fixed import INT32_MIN, exp_on_negative_values, mbqm, rdbpot, softmax_params
 from mcugen.fixed_math import log_of_sum, log_softmax_params
 from mcugen.float_math import exp, log
-from mcugen.ir import Array, Graph, Node, Quant, TensorType
+from mcugen.ir import Array, DType, Graph, Node, Quant, TensorType
 from mcugen.ops.op import Op, max_exact, sum_exact
 from mcugen.ops.softmax import DEPTH_LIMIT, depth_fault, import_softmax
 
@@ -75,5 +75,5 @@ class LogSoftmax(Op):
     def batchable(self, node: Node, graph: Graph) -> bool:
         return len(graph.type(node.inputs[0]).shape) > 1
 
-    def fixed_quant(self, node: Node) -> Quant | None:
-        return QUANT
+    def fixed_quant(self, node: Node, dtype: DType = DType.INT8) -> Quant | None:
+        return QUANT if dtype is DType.INT8 else None

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.fixed import Ints, quantize_multiplier, saturating_mbqm
+from mcugen.fixed16 import INT16_MAX, INT16_MIN, sigmoid_int16, tanh_int16
 from mcugen.ir import Array, DType, Graph, Node, Quant, TensorType
 from mcugen.ops.conv2d import RATIO_LIMIT
 from mcugen.ops.op import Op
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 GATE_SCALE = 2.0**-12
 GATE_OUTPUT_SCALE = 2.0**-15
 CELL_POWERS = range(-30, 0)  # of 2: the cell's scale; beyond it 32-bit products and shifts would overflow
-INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 VARIANTS = (  # optional inputs that TFLM does not take either
     ((9, 10, 11), "peephole connections"),
     ((16, 17), "a projection"),
@@ -138,43 +138,10 @@ def _cell_range(clip: float, scale: float) -> tuple[int, int]:
     return -most, most
 
 
-def sigmoid_table() -> Ints:
-    """sigmoid(k / 24) * 2^16, k = 0 .. 255, raised by half of what a chord between two entries misses: so that linear
-    interpolation errs as much to both sides. The last one, from which on tanh is constant, is 2^16 - 1.
-    """
-    y = 1.0 / (1.0 + np.exp(-np.arange(256) / 24.0))
-    second_derivative = y * (1.0 - y) * (1.0 - 2.0 * y)
-    table = np.floor((y - second_derivative / 24.0**2 / 16.0) * 2.0**16 + 0.5).astype(np.int64)
-    table[255] = (1 << 16) - 1
-    return np.asarray(table)
-
-
-def _interpolated(place: Ints, bits: int) -> Ints:
-    """The table at place / 2^bits >= 0, times 2^bits."""
-    table = sigmoid_table()
-    index = np.minimum(place >> bits, 254)
-    between = (table[index] << bits) + (place & ((1 << bits) - 1)) * (table[index + 1] - table[index])
-    return np.asarray(np.where(place >> bits >= 255, table[255] << bits, between))
-
-
-def sigmoid_int16(x: Ints) -> Ints:
-    """int16 LOGISTIC from Q3.12 to Q0.15: 1/4096 is 3/512 of the table's step, beyond which no int16 reaches."""
-    result = _interpolated(np.abs(x * 3), 9)
-    return np.asarray(np.where(x >= 0, result + (1 << 9), (1 << 25) - result + (1 << 9) - 1) >> 10)
-
-
 def tanh_factor(power: int) -> tuple[int, int]:
     """(multiplier, right shift): from int16 of the scale 2^power to positions in the table, 1/256 of a step."""
     shift = power + 12
     return (3 << shift, 0) if shift >= 0 else (3, -shift)
-
-
-def tanh_int16(x: Ints, power: int) -> Ints:
-    """int16 TANH from the scale 2^power to Q0.15, as 2 sigmoid(2 x) - 1."""
-    multiplier, shift = tanh_factor(power)
-    scaled = (x * multiplier + (1 << shift >> 1)) >> shift
-    result = _interpolated(np.abs(scaled), 8) - (1 << 23)
-    return np.asarray(np.where(scaled >= 0, result + (1 << 7), -result + (1 << 7) - 1) >> 8)
 
 
 def gate_multipliers(node: Node, graph: Graph) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -237,11 +204,11 @@ class Lstm(Op):
             of_x = _saturated(saturating_mbqm(weights @ row + b, for_x[:, 0], for_x[:, 1]))
             of_h = recurrent @ (h - h_type.zero_point)
             gates = _saturated(of_x + _saturated(saturating_mbqm(of_h, for_h[:, 0], for_h[:, 1])))
-            i, f, o = (sigmoid_int16(gates[k]) for k in (0, 1, 3))
+            i, f, o = (sigmoid_int16(gates[k], 3, 0) for k in (0, 1, 3))
             kept = _saturated(saturating_mbqm(f * c, *quantize_multiplier(GATE_OUTPUT_SCALE)))
-            added = _saturated(saturating_mbqm(i * tanh_int16(gates[2], -12), *to_cell))
+            added = _saturated(saturating_mbqm(i * tanh_int16(gates[2], 3, 0), *to_cell))
             c = np.clip(_saturated(kept + added), lo, hi)
-            h = saturating_mbqm(tanh_int16(c, power) * o, *to_hidden) + h_type.zero_point
+            h = saturating_mbqm(tanh_int16(c, *tanh_factor(power)) * o, *to_hidden) + h_type.zero_point
             h = np.clip(h, -128, 127)
             rows.append(h)
         y = np.array(rows, np.int8)[np.newaxis]

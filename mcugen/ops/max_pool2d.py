@@ -1,20 +1,21 @@
 """max_pool2d: x [N, H, W, C] -> [N, Ho, Wo, C], the largest value under a window.
 
 Attributes: kernel (h, w), strides, dilations, pads (top, left, bottom, right; never the largest),
-clamp (lo, hi). Same quantization in and out.
+clamp (lo, hi). Same quantization in and out. float32: a NaN is passed over; under a window of nothing else, -inf.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.ir import Array, Attr, Graph, Node, TensorType
 from mcugen.ops.conv2d import output_range, window_patches, window_shape
-from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of, limits
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode, Window
@@ -49,7 +50,7 @@ def import_global_max_pool(ctx: Importer, n: OnnxNode) -> Sequence[str]:
 def tflite_pool(ctx: TfliteImporter, n: TfliteNode) -> dict[str, Attr]:
     """The attributes of TFLite's poolings; what they read and write keeps its numbers."""
     if ctx.is_quantized(n.outputs[0]):
-        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+        ctx.require_integers(n, n.inputs[0], n.outputs[0])
     kernel = (n.options["filter_height"], n.options["filter_width"])
     strides = (n.options["stride_h"], n.options["stride_w"])
     pads = ctx.pads(n, ctx.image(n, n.inputs[0])[:2], kernel, strides, (1, 1))
@@ -86,6 +87,14 @@ def infer_pool(node: Node, x: TensorType) -> TensorType:
     return TensorType((n, height, width, x.shape[3]))
 
 
+def taps_in_order(x: Array, node: Node, graph: Graph, fill: float) -> Iterator[Array]:
+    """Views [N, Ho, Wo, C] of the padded input: what one tap of the window sees, row by row of the window."""
+    _, ho, wo, _ = graph.type(node.outputs[0]).shape
+    patches = window_patches(x, node, node.attrs["kernel"], (ho, wo), fill)
+    for i, j in itertools.product(*(range(k) for k in node.attrs["kernel"])):
+        yield patches[:, :, :, i, j]
+
+
 class MaxPool2D(Op):
     name = "max_pool2d"
     restrictions = (
@@ -109,6 +118,14 @@ class MaxPool2D(Op):
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (clamp_array(self._largest(node, graph, xs[0], -math.inf), clamp_of(node)),)
 
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """From -inf on, what is larger, in the order of the window; then clamped."""
+        largest = np.full((len(xs[0]), *graph.type(node.outputs[0]).shape[1:]), -np.inf, np.float32)
+        for values in taps_in_order(xs[0], node, graph, -math.inf):
+            largest = np.where(values > largest, values, largest)
+        return (clamp_exact(largest, clamp_of(node)),)
+
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        lo, hi = output_range(node, graph)
-        return (np.clip(self._largest(node, graph, xs[0], -128), lo, hi).astype(np.int8),)
+        dtype = graph.type(node.outputs[0]).dtype
+        largest = self._largest(node, graph, xs[0], limits(dtype)[0])
+        return (np.clip(largest, *output_range(node, graph)).astype(dtype.numpy),)

@@ -7,14 +7,14 @@ Integer form: semantics.md, MEAN and SUM; the output has its own quantization.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.fixed import mbqm, quantize_multiplier, saturating_rounding_multiply_by_pot
 from mcugen.ir import Array, Graph, Node, TensorType
-from mcugen.ops.op import Op
+from mcugen.ops.op import Op, limits
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -70,7 +70,7 @@ def import_tflite_reduction(ctx: TfliteImporter, n: TfliteNode, op: str) -> Sequ
     if not given:
         ctx.unsupported(n, "a reduction over no axes is not supported", "convert with constant axes")
     if ctx.is_quantized(x):
-        ctx.require_int8(n, x, n.outputs[0])
+        ctx.require_integers(n, x, n.outputs[0])
     axes = sorted({ctx.axis(n, a, len(shape)) for a in given})
     out = _reduced_shape(shape, axes, bool(n.options.get("keep_dims", False)))
     perm, span = _neighbours(shape, axes)
@@ -114,6 +114,16 @@ def mean_multiplier(node: Node, graph: Graph) -> tuple[int, int]:
     return (multiplier << shift) // count, min(exponent - shift, 31)
 
 
+def elements_in_order(node: Node, x: Array) -> Iterator[Array]:
+    """The elements of float32 x that one output after the other reduces, in order: arrays of the output's shape."""
+    axes = node.attrs["axes"]
+    kept = [a for a in range(x.ndim) if a not in axes]
+    shape = _reduced_shape(x.shape, axes, node.attrs["keepdims"])
+    reduced = math.prod(x.shape[a] for a in axes)
+    for values in x.transpose(*axes, *kept).reshape(reduced, *shape):
+        yield np.asarray(values)
+
+
 def infer_reduction(node: Node, shape: Sequence[int]) -> TensorType:
     """The output's type of an operator with the attributes axes and keepdims; ValueError if they do not fit."""
     axes = node.attrs["axes"]
@@ -148,13 +158,26 @@ class Mean(Op):
         y = reduce(xs[0], axis=node.attrs["axes"], dtype=np.float64, keepdims=node.attrs["keepdims"])
         return (np.asarray(y, np.float32),)
 
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum in the order of the elements; a mean is divided once by their number."""
+        acc: Array = np.zeros((), np.float32)
+        with np.errstate(all="ignore"):
+            for values in elements_in_order(node, xs[0]):
+                acc = acc + values
+            count = np.float32(outer_reduced_inner(node, graph)[1])
+            return (np.asarray(acc if node.op == "sum" else acc / count),)
+
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x, y = graph.type(node.inputs[0]), graph.type(node.outputs[0])
         multiplier, shift = mean_multiplier(node, graph)
         centred = xs[0].astype(np.int64) - x.zero_point
         acc = centred.sum(axis=node.attrs["axes"], keepdims=node.attrs["keepdims"])
         acc = saturating_rounding_multiply_by_pot(acc, max(shift, 0))
-        return (np.clip(mbqm(acc, multiplier, min(shift, 0)) + y.zero_point, -128, 127).astype(np.int8),)
+        return (
+            np.clip(mbqm(acc, multiplier, min(shift, 0)) + y.zero_point, *limits(y.dtype)).astype(
+                y.dtype.numpy
+            ),
+        )
 
 
 class Sum(Mean):

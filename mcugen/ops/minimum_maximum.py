@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mcugen.float_math import apply
-from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.add import broadcast_type, emit_broadcast, import_tflite_binary, keeps_batch, with_rank
 from mcugen.ops.functions import X
-from mcugen.ops.op import Op, quantize_array
+from mcugen.ops.op import Op, quantize_as_output
 from mcugen.ops.unary import emit_unary
 
 if TYPE_CHECKING:
@@ -90,19 +90,9 @@ class Minimum(Op):
         return (*(i for i in node.inputs if not graph.is_constant(i)), node.outputs[0])
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        quant = quants[node.outputs[0]]
-        return node, {
-            i: Tensor(
-                i,
-                TensorType(graph.type(i).shape, DType.INT8, quant),
-                quantize_array(graph.constant(i), quant),
-                graph.tensors[i].source,
-            )
-            for i in node.inputs
-            if graph.is_constant(i)
-        }
+        return node, quantize_as_output(node, graph, types)
 
 
 class Maximum(Minimum):

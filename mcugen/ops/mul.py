@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.fixed import activation_range, mbqm, quantize_multiplier
+from mcugen.fixed import mbqm, quantize_multiplier
 from mcugen.float_math import apply
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.add import broadcast_type, check_operands, emit_binary, import_tflite_binary, keeps_batch
-from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
+from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_exact, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -52,7 +52,7 @@ class Mul(Op):
         y = graph.type(node.outputs[0])
         a, b = (x.astype(np.int64) - graph.type(i).zero_point for x, i in zip(xs, node.inputs, strict=True))
         product = mbqm(a * b, *multiplier(node, graph)) + y.zero_point
-        return (np.clip(product, *activation_range(*clamp_of(node), y.scale, y.zero_point)).astype(np.int8),)
+        return (np.clip(product, *activation_limits(node, y)).astype(y.dtype.numpy),)
 
     def batchable(self, node: Node, graph: Graph) -> bool:
         return keeps_batch(node, graph)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mcugen.fixed import round_half_away
+from mcugen.fixed import activation_range, round_half_away
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
 
 if TYPE_CHECKING:
@@ -68,19 +68,22 @@ class Op:
         """Activations (inputs and outputs) that must share scale and zero point; () if there is no such rule."""
         return ()
 
-    def fixed_quant(self, node: Node) -> Quant | None:
-        """The output's scale and zero point where the definition fixes them."""
+    def fixed_quant(self, node: Node, dtype: DType = DType.INT8) -> Quant | None:
+        """The output's scale and zero point where the definition fixes them, for elements of the type `dtype`."""
         return None
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        """The integer node and its integer constants; `quants` holds every activation's quantization.
+        """The integer node and its integer constants; `types` holds every activation's quantized type.
 
-        Default: every constant input becomes int8 per tensor, from its own range.
+        Default: every constant input becomes integers of the output's type, from its own range.
         """
+        dtype = types[node.outputs[0]].dtype
         constants = {
-            name: quantize_constant(graph.tensors[name]) for name in node.inputs if graph.is_constant(name)
+            name: quantize_constant(graph.tensors[name], dtype)
+            for name in node.inputs
+            if graph.is_constant(name)
         }
         return node, constants
 
@@ -93,31 +96,57 @@ class Op:
         return 0
 
 
-def activation_quant(lo: float, hi: float) -> Quant:
-    """int8 asymmetric per-tensor quantization of a range (semantics.md, section 0)."""
+def limits(dtype: DType) -> tuple[int, int]:
+    """The least and the largest integer of a type."""
+    info = np.iinfo(dtype.numpy)
+    return int(info.min), int(info.max)
+
+
+def activation_quant(lo: float, hi: float, dtype: DType = DType.INT8) -> Quant:
+    """Per-tensor quantization of a range: int8 asymmetric (semantics.md, section 0), int16 symmetric."""
     lo, hi = min(float(lo), 0.0), max(float(hi), 0.0)
-    scale = np.float32((hi - lo) / 255.0)
+    symmetric = dtype is DType.INT16
+    scale = np.float32(max(-lo, hi) / 32767.0) if symmetric else np.float32((hi - lo) / 255.0)
     if not scale > 0.0:  # an empty range, or one below what float32 can hold
         scale = np.float32(1.0)
+    if symmetric:
+        return Quant((float(scale),), (0,))
     zero_point = int(np.clip(round_half_away(np.array(-128.0 - lo / float(scale))), -128, 127))
     return Quant((float(scale),), (zero_point,))
 
 
-def quantize_array(values: Array, quant: Quant) -> Array:
-    """int8 of real values under a per-tensor quantization: clamp(round(x / s) + z), round half away from zero."""
-    steps = np.clip(
-        np.asarray(values, np.float64) / quant.scale[0], -512.0, 512.0
-    )  # beyond, rounding overflows
-    return np.clip(round_half_away(steps) + quant.zero_point[0], -128, 127).astype(np.int8)
+def quantize_array(values: Array, quant: Quant, dtype: DType = DType.INT8) -> Array:
+    """Integers of real values under a per-tensor quantization: clamp(round(x / s) + z), round half away from zero."""
+    low, high = limits(dtype)
+    reach = 2.0 * (high - low)  # beyond, rounding overflows
+    steps = np.clip(np.asarray(values, np.float64) / quant.scale[0], -reach, reach)
+    return np.clip(round_half_away(steps) + quant.zero_point[0], low, high).astype(dtype.numpy)
 
 
-def quantize_constant(tensor: Tensor) -> Tensor:
-    """A constant operand as int8 per tensor, from its own range."""
+def quantize_constant(tensor: Tensor, dtype: DType = DType.INT8, quant: Quant | None = None) -> Tensor:
+    """A constant operand as integers per tensor, by default under the quantization of its own range."""
     assert tensor.data is not None
     data = tensor.data
-    quant = activation_quant(float(data.min()), float(data.max())) if data.size else activation_quant(0, 0)
-    ttype = TensorType(tensor.shape, DType.INT8, quant)
-    return Tensor(tensor.name, ttype, quantize_array(data, quant), tensor.source)
+    if quant is None:
+        bounds = (float(data.min()), float(data.max())) if data.size else (0.0, 0.0)
+        quant = activation_quant(*bounds, dtype)
+    ttype = TensorType(tensor.shape, dtype, quant)
+    return Tensor(tensor.name, ttype, quantize_array(data, quant, dtype), tensor.source)
+
+
+def quantize_as_output(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> dict[str, Tensor]:
+    """The constant operands of a node as integers of the output's type and quantization."""
+    y = types[node.outputs[0]]
+    return {
+        name: quantize_constant(graph.tensors[name], y.dtype, y.quant)
+        for name in node.inputs
+        if graph.is_constant(name)
+    }
+
+
+def activation_limits(node: Node, y: TensorType) -> tuple[int, int]:
+    """The integer bounds of an output of the type y: the type's range and the fused activation's."""
+    return activation_range(*clamp_of(node), y.scale, y.zero_point, *limits(y.dtype))
 
 
 def quantize_weights(

@@ -45,7 +45,9 @@ def import_unpack(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     for index in range(len(n.outputs)):
         begin = tuple(index if i == axis else 0 for i in range(len(size)))
         attrs = {"begin": begin, "step": (1,) * len(size), "size": size}
-        part = ctx.emit_typed(n, "slice", [x], attrs, replace(old, shape=size)) if len(n.outputs) > 1 else x
+        part = x
+        if len(n.outputs) > 1:
+            part = ctx.emit_typed(n, "slice", [x], attrs, replace(old, shape=size), index)
         results.append(ctx.emit(n, "reshape", [part], {"shape": out}, out=index))
     return results
 

@@ -76,7 +76,7 @@ def import_tflite_pad(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     if pads is None or len(pads) != 2 * len(x.shape):
         ctx.invalid(n, f"pads {pads} for the shape {list(x.shape)}")
     if ctx.is_quantized(n.outputs[0]):
-        ctx.require_int8(n, n.inputs[0], n.outputs[0])
+        ctx.require_integers(n, n.inputs[0], n.outputs[0])
     value = 0.0
     if n.op_type == "PADV2":
         data = ctx.constant_input(n, 2, "the padding's value")
@@ -121,7 +121,7 @@ class Pad(Op):
 
 def fill_value(node: Node, graph: Graph) -> float:
     """The element of the padding: the real value, or the integer under the output's quantization, saturated."""
-    quant = graph.type(node.outputs[0]).quant
-    if quant is None:
+    y = graph.type(node.outputs[0])
+    if y.quant is None:
         return float(node.attrs["value"])
-    return int(quantize_array(np.array(node.attrs["value"]), quant))
+    return int(quantize_array(np.array(node.attrs["value"]), y.quant, y.dtype))

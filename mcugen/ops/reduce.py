@@ -1,5 +1,6 @@
 """reduce_max and reduce_min: x -> its largest or smallest element over the attribute axes (sorted, neighbours up to
 axes of size 1), keepdims or not. Same quantization in and out; an order, so bytes compare as the real numbers do.
+float32: a NaN is passed over; the largest of nothing else is -inf, the smallest inf.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from mcugen.ir import Array, Graph, Node, TensorType
-from mcugen.ops.mean import import_onnx_reduction, import_tflite_reduction, infer_reduction
+from mcugen.ops.mean import elements_in_order, import_onnx_reduction, import_tflite_reduction, infer_reduction
 from mcugen.ops.op import Op
 
 
@@ -20,6 +21,8 @@ class ReduceMax(Op):
     onnx = {"ReduceMax": lambda ctx, n: import_onnx_reduction(ctx, n, "reduce_max")}
     tflite = {"REDUCE_MAX": lambda ctx, n: import_tflite_reduction(ctx, n, "reduce_max")}
     extreme: ClassVar[Callable[..., Array]] = staticmethod(np.max)
+    takes_over: ClassVar[Callable[..., Array]] = staticmethod(np.greater)  # an element from the one so far
+    start: ClassVar[float] = -np.inf
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         return (infer_reduction(node, inputs[0].shape),)
@@ -33,6 +36,13 @@ class ReduceMax(Op):
     def float_reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.asarray(self.extreme(xs[0], axis=node.attrs["axes"], keepdims=node.attrs["keepdims"])),)
 
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """From an infinity on, what is larger or smaller, in the order of the elements."""
+        acc: Array = np.asarray(self.start, np.float32)
+        for values in elements_in_order(node, xs[0]):
+            acc = np.where(self.takes_over(values, acc), values, acc)
+        return (acc,)
+
     reference = float_reference
 
 
@@ -41,3 +51,5 @@ class ReduceMin(ReduceMax):
     onnx = {"ReduceMin": lambda ctx, n: import_onnx_reduction(ctx, n, "reduce_min")}
     tflite = {"REDUCE_MIN": lambda ctx, n: import_tflite_reduction(ctx, n, "reduce_min")}
     extreme = staticmethod(np.min)
+    takes_over = staticmethod(np.less)
+    start = np.inf

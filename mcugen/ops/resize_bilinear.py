@@ -60,12 +60,21 @@ def _real_places(size: int, out: int, coordinates: str) -> Array:
     return np.clip(places, 0, size - 1)
 
 
-def _between(x: Array, axis: int, lower: Array, fraction: Array, whole: float) -> Array:
-    """x[lower] * (whole - fraction) + x[lower + 1] * fraction along an axis."""
+def float_places(node: Node, graph: Graph, axis: int) -> tuple[Array, Array]:
+    """For each output row (axis 0) or column (1) the input's before it, and how far behind that it lies: int64 and
+    float32, 0 <= fraction <= 1; 0 at the last."""
+    size, out = graph.type(node.inputs[0]).shape[1 + axis], node.attrs["size"][axis]
+    places = _real_places(size, out, node.attrs["coordinates"])
+    lower = np.floor(places).astype(np.int64)
+    return lower, (places - lower).astype(np.float32)
+
+
+def _between(x: Array, axis: int, lower: Array, fraction: Array, whole: float | np.float32) -> Array:
+    """x[lower] * (whole - fraction) + x[upper] * fraction along an axis; upper is the next one if fraction > 0."""
     shape = [1] * x.ndim
     shape[axis] = -1
     weight = fraction.reshape(shape)
-    upper = np.minimum(lower + 1, x.shape[axis] - 1)
+    upper = lower + (fraction > 0)
     return np.asarray(x.take(lower, axis) * (whole - weight) + x.take(upper, axis) * weight)
 
 
@@ -95,6 +104,14 @@ class ResizeBilinear(Op):
             lower = np.floor(places).astype(np.int64)
             y = _between(y, 1 + axis, lower, places - lower, 1.0)
         return (y.astype(np.float32),)
+
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """a * (1 - f) + b * f between the rows a and b, then between the columns; f are rounded to float32."""
+        y = xs[0]
+        with np.errstate(all="ignore"):
+            for axis in range(2):
+                y = _between(y, 1 + axis, *float_places(node, graph, axis), np.float32(1.0))
+        return (y,)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         y = xs[0].astype(np.int64)

@@ -174,7 +174,7 @@ def _emit_tflite(ctx: TfliteImporter, n: TfliteNode, out: int, spans: Sequence[S
     old, attrs = ctx.type(x), {"begin": begin, "step": step, "size": size}
     if ctx.shape(n.outputs[out]) == size:
         return ctx.emit(n, "slice", [x], attrs, out)
-    y = ctx.emit_typed(n, "slice", [x], attrs, TensorType(size, old.dtype, old.quant))
+    y = ctx.emit_typed(n, "slice", [x], attrs, TensorType(size, old.dtype, old.quant), out)
     return ctx.emit(n, "reshape", [y], {"shape": ctx.shape(n.outputs[out])}, out)
 
 

@@ -1,6 +1,7 @@
 """softmax along the last axis: x [..., depth] -> y [..., depth]. Attribute: beta, which multiplies x.
 
-Integer form: TFLM's SOFTMAX (mcugen.fixed.softmax_int8); the output has scale 1/256 and zero point -128.
+Integer form: TFLM's SOFTMAX (mcugen.fixed.softmax_int8); the output has scale 1/256 and zero point -128. Of int16:
+mcugen.fixed16.softmax_int16, scale 1/32768 and zero point 0.
 Exact float form: e^(beta (x - max)) divided by their sum, which is taken in order.
 """
 
@@ -12,15 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcugen.fixed import softmax_int8, softmax_params
+from mcugen.fixed16 import softmax_int16, softmax_int16_params
 from mcugen.float_math import exp
-from mcugen.ir import Array, Graph, Node, Quant, TensorType
+from mcugen.ir import Array, DType, Graph, Node, Quant, TensorType
 from mcugen.ops.op import Op, max_exact, sum_exact
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
-OUTPUT_QUANT = Quant((1 / 256,), (-128,))
+OUTPUT_QUANTS = {DType.INT8: Quant((1 / 256,), (-128,)), DType.INT16: Quant((1 / 32768,), (0,))}
 DEPTH_LIMIT = 4096  # the sum has 12 integer bits
 
 
@@ -68,11 +70,10 @@ def import_tflite_softmax(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     """TFLite SOFTMAX along the last axis."""
     x, y = ctx.type(n.inputs[0]), ctx.type(n.outputs[0])
     if ctx.is_quantized(n.outputs[0]):
-        ctx.require_int8(n, n.inputs[0], n.outputs[0])
-        if y.quant != OUTPUT_QUANT:
-            ctx.invalid(
-                n, f"output scale {y.scale:g} and zero point {y.zero_point} instead of 1/256 and -128"
-            )
+        ctx.require_integers(n, n.inputs[0], n.outputs[0])
+        if y.quant != OUTPUT_QUANTS[y.dtype]:
+            wanted = "1/32768 and 0" if y.dtype is DType.INT16 else "1/256 and -128"
+            ctx.invalid(n, f"output scale {y.scale:g} and zero point {y.zero_point} instead of {wanted}")
     if x.shape and x.shape[-1] >= DEPTH_LIMIT:
         fix = f"at most {DEPTH_LIMIT - 1} fit its arithmetic"
         ctx.unsupported(n, f"softmax over {x.shape[-1]} elements is not supported", fix)
@@ -85,7 +86,7 @@ class Softmax(Op):
     name = "softmax"
     restrictions = (
         "fewer than 4,096 elements along the axis",
-        "TFLite: the output's scale is 1/256 and its zero point -128",
+        "TFLite: the output's scale is 1/256 and its zero point -128, of int16 1/32768 and 0",
     )
     onnx = {"Softmax": import_softmax}
     tflite = {"SOFTMAX": import_tflite_softmax}
@@ -106,11 +107,13 @@ class Softmax(Op):
             return (exps / sum_exact(exps),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        params = softmax_params(node.attrs["beta"], graph.type(node.inputs[0]).scale)
-        return (softmax_int8(xs[0], *params),)
+        x = graph.type(node.inputs[0])
+        if x.dtype is DType.INT16:
+            return (softmax_int16(xs[0], *softmax_int16_params(node.attrs["beta"], x.scale)),)
+        return (softmax_int8(xs[0], *softmax_params(node.attrs["beta"], x.scale)),)
 
     def batchable(self, node: Node, graph: Graph) -> bool:
         return len(graph.type(node.inputs[0]).shape) > 1
 
-    def fixed_quant(self, node: Node) -> Quant | None:
-        return OUTPUT_QUANT
+    def fixed_quant(self, node: Node, dtype: DType = DType.INT8) -> Quant | None:
+        return OUTPUT_QUANTS[dtype]

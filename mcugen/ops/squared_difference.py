@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.fixed import activation_range, mbqm, quantize_multiplier, saturating_mbqm
+from mcugen.fixed import mbqm, quantize_multiplier, saturating_mbqm
 from mcugen.float_math import apply
 from mcugen.ir import Array, Graph, Node, TensorType
 from mcugen.ops.add import broadcast_type, import_tflite_binary, keeps_batch
 from mcugen.ops.conv2d import RATIO_LIMIT
-from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
+from mcugen.ops.op import Op, activation_limits, clamp_array, clamp_exact, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
@@ -62,7 +62,7 @@ class SquaredDifference(Op):
             for x, name, multiplier in zip(xs, node.inputs, each, strict=True)
         )
         square = saturating_mbqm(np.square(a - b), *result) + y.zero_point
-        return (np.clip(square, *activation_range(*clamp_of(node), y.scale, y.zero_point)).astype(np.int8),)
+        return (np.clip(square, *activation_limits(node, y)).astype(np.int8),)
 
     def batchable(self, node: Node, graph: Graph) -> bool:
         return keeps_batch(node, graph)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
-from mcugen.ops.op import Op, clamp_array, clamp_of
+from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -160,6 +160,30 @@ class TransposeConv(Op):
         x, w, b = xs
         return (clamp_array(self._accumulate(node, graph, x, w) + b, clamp_of(node)),)
 
+    def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """The sum of the products in the order of the inputs (rows, columns, C), plus the bias, clamped."""
+        x, w, b = xs
+        with np.errstate(all="ignore"):
+            y = self._sum_in_order(node, graph, x, w.astype(np.float32)) + b
+        return (clamp_exact(y, clamp_of(node)),)
+
+    def _sum_in_order(self, node: Node, graph: Graph, x: Array, w: Array) -> Array:
+        """As _accumulate, each output's products one after the other: earlier inputs meet later taps."""
+        _, ho, wo, o = graph.type(node.outputs[0]).shape
+        (sh, sw), (top, left, _, _) = node.attrs["strides"], node.attrs["pads"]
+        (n, h, width, _), (_, kh, kw, ci) = x.shape, w.shape
+        groups = node.attrs["groups"]
+        rows, columns = max((h - 1) * sh + kh, top + ho), max((width - 1) * sw + kw, left + wo)
+        full = np.zeros((n, rows, columns, groups, o // groups), x.dtype)
+        split = x.reshape(n, h, width, groups, ci, 1)
+        filters = w.reshape(groups, o // groups, kh, kw, ci)
+        for i in reversed(range(kh)):
+            for j in reversed(range(kw)):
+                part = full[:, i : i + h * sh : sh, j : j + width * sw : sw][:, :h, :width]
+                for c in range(ci):
+                    part += split[..., c, :] * filters[:, :, i, j, c]
+        return full.reshape(n, rows, columns, o)[:, top : top + ho, left : left + wo]
+
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
         x, w, b = xs
         # float64 sums of integers below 2^53 are exact, and much faster than numpy's integer products
@@ -168,9 +192,9 @@ class TransposeConv(Op):
         return (requantize(node, graph, acc),)
 
     def quantize(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant]
+        self, node: Node, graph: Graph, types: Mapping[str, TensorType]
     ) -> tuple[Node, dict[str, Tensor]]:
-        return quantize_weighted(node, graph, quants, axis=0)
+        return quantize_weighted(node, graph, types, axis=0)
 
     def macs(self, node: Node, graph: Graph) -> int:
         x, (o, kh, kw, ci) = graph.type(node.inputs[0]), graph.type(node.inputs[1]).shape

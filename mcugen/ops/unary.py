@@ -3,6 +3,7 @@
 Attribute: function, an expression (ops/functions.py). Integer form: a table of 256 bytes. Where the whole
 function is one that TFLM has, its definition (LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU, ELU, ABS, RSQRT); else
 y = clamp(round(f(s_x * (q - z_x)) / s_y) + z_y) in float64, with z_y where f is not a number.
+Of int16: ops/unary16.py.
 Exact float form: the expression's steps (float_program.py), each a function of mcugen/float_math.py.
 """
 
@@ -16,16 +17,20 @@ import numpy as np
 
 from mcugen import fixed
 from mcugen.fixed_math import abs_table, elu_table, rsqrt_table
-from mcugen.ir import Array, Attr, Graph, Node, Quant, TensorType
+from mcugen.ir import Array, Attr, DType, Graph, Node, Quant, TensorType
 from mcugen.ops.float_program import fault, program
 from mcugen.ops.functions import Expression, X, evaluate
 from mcugen.ops.op import Op
+from mcugen.ops.unary16 import OUTPUT_QUANT, reference16
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
-FIXED_QUANTS = {"sigmoid": Quant((1 / 256,), (-128,)), "tanh": Quant((1 / 128,), (0,))}
+FIXED_QUANTS = {
+    DType.INT8: {"sigmoid": Quant((1 / 256,), (-128,)), "tanh": Quant((1 / 128,), (0,))},
+    DType.INT16: dict.fromkeys(("sigmoid", "tanh"), OUTPUT_QUANT),
+}
 RATIO_LIMIT = 2.0**20  # of input to output scale; beyond it TFLM's left shift would leave int32
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875  # ONNX's defaults
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -117,7 +122,7 @@ def import_tflite_function(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
     """TFLite's functions of one input."""
     x, y = n.inputs[0], ctx.type(n.outputs[0])
     if ctx.is_quantized(n.outputs[0]):
-        ctx.require_int8(n, x, n.outputs[0])
+        ctx.require_integers(n, x, n.outputs[0])
     plain = _TFLITE_PLAIN.get(n.op_type)
     function = (plain, X) if plain else _TFLITE[n.op_type](n.options)
     if not all(math.isfinite(p) for p in function[2:] if isinstance(p, float) and function[0] != "clip"):
@@ -161,7 +166,7 @@ def _exact_table(function: Expression, x: TensorType, y: TensorType) -> Array | 
     name, parameters = function[0], function[2:]
     if function[1:2] != (X,) or any(isinstance(p, tuple) for p in parameters):
         return None
-    if name in FIXED_QUANTS and y.quant == FIXED_QUANTS[name]:
+    if name in FIXED_QUANTS[DType.INT8] and y.quant == FIXED_QUANTS[DType.INT8][name]:
         build = fixed.logistic_table if name == "sigmoid" else fixed.tanh_table
         return build(x.scale, x.zero_point)
     quants = (x.scale, x.zero_point, y.scale, y.zero_point)
@@ -219,7 +224,9 @@ class Unary(Op):
         return (program(function).run(xs[0]),)
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
+        if graph.type(node.outputs[0]).dtype is DType.INT16:
+            return (reference16(node, graph, xs[0]),)
         return (table(node, graph)[xs[0].astype(np.int64) + 128],)
 
-    def fixed_quant(self, node: Node) -> Quant | None:
-        return FIXED_QUANTS.get(node.attrs["function"][0])
+    def fixed_quant(self, node: Node, dtype: DType = DType.INT8) -> Quant | None:
+        return FIXED_QUANTS[dtype].get(node.attrs["function"][0])

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcugen.execute import batches, run_samples
-from mcugen.ir import Array, Graph, Node, Quant, Tensor
+from mcugen.ir import Array, Graph, Node, Tensor
 from mcugen.ops import OPS
 from mcugen.ops.op import NO_CLAMP, quantize_array
 from mcugen.quantize.ptq import Ranges, quantize
@@ -105,7 +105,7 @@ def find_shifts(graph: Graph, ranges: Ranges, samples: Mapping[str, Array]) -> S
             shift = (exact - _sums(floats, graph, reals)).astype(np.float32)
             if np.isfinite(graph.constant(b) + shift).all():
                 shifts[out] = shift
-                node, view = _corrected(node, floats, graph, integer, quants, shift)
+                node, view = _corrected(node, floats, graph, integer, shift)
         for values in chunks:
             xs = [view.constant(n) if view.is_constant(n) else values[n] for n in node.inputs]
             results = OPS[node.op].reference(node, view, xs)
@@ -115,14 +115,13 @@ def find_shifts(graph: Graph, ranges: Ranges, samples: Mapping[str, Array]) -> S
     return shifts
 
 
-def _corrected(
-    node: Node, floats: Node, graph: Graph, integer: Graph, quants: Mapping[str, Quant], shift: Array
-) -> tuple[Node, Graph]:
+def _corrected(node: Node, floats: Node, graph: Graph, integer: Graph, shift: Array) -> tuple[Node, Graph]:
     """An integer layer with the shift in its bias, and a graph that knows its constants."""
     _, w, b = floats.inputs
     bias = replace(graph.tensors[b], data=graph.constant(b) + shift)
     node = replace(node, inputs=(node.inputs[0], w, b))
-    node, constants = OPS[node.op].quantize(node, replace(graph, tensors={**graph.tensors, b: bias}), quants)
+    types = {name: tensor.type for name, tensor in integer.tensors.items()}
+    node, constants = OPS[node.op].quantize(node, replace(graph, tensors={**graph.tensors, b: bias}), types)
     return node, replace(integer, tensors={**integer.tensors, **constants})
 
 

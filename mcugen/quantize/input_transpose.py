@@ -24,6 +24,8 @@ def _replaceable(
     source, output = transpose.inputs[0], transpose.outputs[0]
     if source not in graph.inputs or output in graph.outputs:
         return {}
+    if graph.type(source).quant != graph.type(output).quant:  # the same integers under another scale
+        return {}
     if transpose.attrs["perm"] == IMAGE:
         return {output: graph.type(source).shape} if all(_plain(graph, n) for n in consumers[output]) else {}
     if transpose.attrs["perm"] != SIGNAL:
@@ -32,7 +34,8 @@ def _replaceable(
     found: dict[str, tuple[int, ...]] = {}
     for reshape in consumers[output]:  # a signal is an image of width 1
         images = consumers[reshape.outputs[0]]
-        fits = reshape.op == "reshape" and graph.type(reshape.outputs[0]).shape == (n, length, 1, channels)
+        image = replace(graph.type(source), shape=(n, length, 1, channels))
+        fits = reshape.op == "reshape" and graph.type(reshape.outputs[0]) == image
         if not fits or reshape.outputs[0] in graph.outputs or not all(_plain(graph, n) for n in images):
             return {}
         found[reshape.outputs[0]] = (n, channels, length, 1)

@@ -48,11 +48,20 @@ def port_type(ttype: TensorType, dtype: DType) -> TensorType:
 
 
 def set_ports(graph: Graph, dtype: DType | None) -> Graph:
-    """The graph with quantized inputs and outputs of the given type; None: as they are. Conversions that the model
-    has already at its border are replaced."""
+    """The graph with inputs and outputs of the given type (but for indices); None: as they are. Conversions that the
+    model has already at its border are replaced. Raises UsageError for real numbers that have no scale."""
     if dtype is None:
         return graph
     graph = _strip(graph, dtype)
+    faults = [
+        Fault(
+            f'"{graph.tensors[name].source or name}"', "holds real numbers, without a scale", "leave --io out"
+        )
+        for name in (*graph.inputs, *graph.outputs)
+        if graph.type(name).dtype is DType.FLOAT32 is not dtype
+    ]
+    if faults:
+        raise UsageError(f"--io {dtype} does not fit", faults)
     tensors, before, after = dict(graph.tensors), [], []
     renamed: dict[str, str] = {}  # what the network calls its former inputs and outputs
     for name in dict.fromkeys((*graph.inputs, *graph.outputs)):
@@ -84,7 +93,7 @@ def conversion(x: str, y: str, tensors: Mapping[str, Tensor], origin: str) -> No
         op = "quantize"
     else:
         op = "dequantize" if tensors[y].type.quant is None else "requantize"
-    return Node(y, op, (x,), (y,), {}, origin)
+    return Node(f"{y}/{op}", op, (x,), (y,), {}, origin)
 
 
 def _strip(graph: Graph, dtype: DType) -> Graph:
@@ -98,17 +107,21 @@ def _strip(graph: Graph, dtype: DType) -> Graph:
         known = node is not None and node.op in CONVERSIONS and inner not in (*inputs, *outputs)
         return known and (graph.type(inner).quant is not None or graph.type(inner).dtype is dtype)
 
+    instead: dict[str, str] = {}  # of several equal conversions of an input the first stands for all
     for i, name in enumerate(inputs):
-        user = consumers[name][0] if len(consumers[name]) == 1 and name not in outputs else None
-        if user and graph.type(name).dtype is not dtype and fits(user, user.outputs[0]):
-            inputs[i] = user.outputs[0]
+        users = consumers[name] if name not in outputs else []
+        same = len({graph.type(user.outputs[0]) for user in users}) == 1
+        if same and graph.type(name).dtype is not dtype and all(fits(u, u.outputs[0]) for u in users):
+            inputs[i] = users[0].outputs[0]
             tensors[inputs[i]] = replace(tensors[inputs[i]], source=graph.tensors[name].source)
-            nodes.remove(user)
+            instead |= {user.outputs[0]: inputs[i] for user in users}
+            nodes = [n for n in nodes if n not in users]
+    nodes = [replace(n, inputs=tuple(instead.get(t, t) for t in n.inputs)) for n in nodes]
     for i, name in enumerate(outputs):
         maker = producers.get(name) if not consumers[name] else None
-        if maker in nodes and graph.type(name).dtype is not dtype and fits(maker, maker.inputs[0]):
+        if maker and graph.type(name).dtype is not dtype and fits(maker, maker.inputs[0]):
             outputs[i] = maker.inputs[0]
             tensors[outputs[i]] = replace(tensors[outputs[i]], source=graph.tensors[name].source)
-            nodes.remove(maker)
+            nodes = [n for n in nodes if n.outputs != maker.outputs]
     stripped = replace(graph, inputs=tuple(inputs), outputs=tuple(outputs), tensors=tensors)
     return with_nodes(stripped, nodes)

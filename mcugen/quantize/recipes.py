@@ -22,6 +22,8 @@ class Recipe(StrEnum):
 
     INT8 = "int8"
     INT8_FLOAT_FALLBACK = "int8-float-fallback"
+    INT16X8 = "int16x8"
+    INT16X8_FLOAT_FALLBACK = "int16x8-float-fallback"
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     DYNAMIC_RANGE = "dynamic-range"
@@ -45,6 +47,8 @@ class Traits:
 TRAITS: Mapping[Recipe, Traits] = {
     Recipe.INT8: Traits(DType.INT8, DType.INT8),
     Recipe.INT8_FLOAT_FALLBACK: Traits(DType.INT8, DType.FLOAT32, fallback=True),
+    Recipe.INT16X8: Traits(DType.INT16, DType.INT16),
+    Recipe.INT16X8_FLOAT_FALLBACK: Traits(DType.INT16, DType.FLOAT32, fallback=True),
     Recipe.FLOAT32: Traits(DType.FLOAT32, DType.FLOAT32),
     Recipe.FLOAT16: Traits(DType.FLOAT32, DType.FLOAT32),
     Recipe.DYNAMIC_RANGE: Traits(DType.FLOAT32, DType.FLOAT32),

@@ -164,6 +164,18 @@ class TfliteImporter:
             if ttype.quant is None or ttype.quant.axis is not None:
                 self.invalid(n, f"{name!r} needs one scale and zero point")
 
+    def require_integers(self, n: TfliteNode, *names: str) -> None:
+        """Report tensors that are not all int8, or all int16 with the zero point 0, each with one scale."""
+        if self.type(names[0]).dtype != DType.INT16:
+            self.require_int8(n, *names)
+            return
+        for name in names:
+            ttype = self.type(name)
+            if ttype.dtype != DType.INT16:
+                self.unsupported(n, f"{name!r} is {ttype.dtype} beside int16", "convert the model again")
+            if ttype.quant is None or ttype.quant.axis is not None or ttype.zero_point:
+                self.invalid(n, f"{name!r}, of int16, needs one scale and the zero point 0")
+
     def handled_state(self, n: TfliteNode, handle: str, ttype: TensorType) -> str:
         """The state behind a handle, whose type is that of all values that it gives and takes."""
         if handle not in self.handles:
@@ -222,9 +234,10 @@ class TfliteImporter:
         inputs: Sequence[str],
         attrs: Mapping[str, Any] | None,
         ttype: TensorType,
+        out: int = 0,
     ) -> str:
-        """A node that writes an intermediate tensor of the given type."""
-        source = n.outputs[0] if n.outputs else ""
+        """A node that writes an intermediate tensor of the given type, on the way to n.outputs[out]."""
+        source = n.outputs[out] if n.outputs else ""
         name = self.fresh(f"{source or n.inputs[0]}/{op}")
         self.tensors[name] = Tensor(name, ttype, source=source)
         return self._node(n, op, inputs, attrs, (name,))

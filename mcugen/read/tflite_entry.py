@@ -13,7 +13,7 @@ from mcugen.read.tflite_fold import FOLDABLE
 
 _DTYPES = {**{d.value: d for d in DType}, "int4": DType.INT8}
 _CALLS = ("subgraph", *(f"{part}_subgraph_index" for part in ("init", "then", "else", "cond", "body")))
-BORDER = ("uint8", "int16")  # types that inputs and outputs may have
+BORDER = ("uint8",)  # types that inputs and outputs alone may have
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 SHARING = 4  # elements of all constants, in bytes of the file
 _FULL_INT8 = "convert with full integer quantization to int8 (supported_ops = [TFLITE_BUILTINS_INT8])"
@@ -236,8 +236,8 @@ class _Reader:
         if tensor.scale:
             axis = tensor.axis if len(tensor.scale) > 1 else None
             quant = Quant(tensor.scale, tensor.zero_point, axis)
-        if not fixed and dtype == DType.INT8 and (quant is None or quant.axis is not None):
-            self.invalid.append(Fault(where, "is int8, but has not one scale", _FULL_INT8))
+        if not fixed and dtype in (DType.INT8, DType.INT16) and (quant is None or quant.axis is not None):
+            self.invalid.append(Fault(where, f"is {dtype}, but has not one scale", _FULL_INT8))
         return Tensor(tensor.name, TensorType(tensor.shape, dtype, quant), tensor.data, tensor.name)
 
     def _at_border(self, name: str) -> bool:
@@ -246,11 +246,11 @@ class _Reader:
         return name in (*self.inputs, *self.outputs) and all(op.code in CONVERSIONS for op in users)
 
     def _kind(self, active: Iterable[str]) -> bool:
-        """Whether the activations are int8, all or some; most other types are not supported."""
+        """Whether the activations are int8 or int16, all or some; most other types are not supported."""
         by_type: dict[str, list[str]] = {}
         for name in sorted(active):
             by_type.setdefault(self.by_name[name].dtype, []).append(name)
-        for dtype in ("uint8", "int16", "float16", "float64", "int4"):
+        for dtype in ("uint8", "float16", "float64", "int4"):
             names = [n for n in by_type.get(dtype, []) if dtype not in BORDER or not self._at_border(n)]
             if names:
                 where = f"{len(names)} activations ({', '.join(map(repr, names[:3]))}{', ...' if names[3:] else ''})"
@@ -261,15 +261,18 @@ class _Reader:
             why = "it reads an index of ARG_MAX or ARG_MIN, which can only be an output of the model"
             fix = "cut the model behind the index and do the rest in firmware"
             self.unsupported += [Fault(op.origin, why, fix) for op in readers]
-            return "int8" in by_type
+            return "int8" in by_type or "int16" in by_type
         for dtype in ("int32", "int64", "bool"):
             names = [name for name in by_type.get(dtype, []) if name not in indices]
             if names:
                 where, fix = f"tensor {names[0]!r}", "cut the model there and compute it in firmware"
                 self.unsupported.append(Fault(where, f"is {dtype} and computed at run time", fix))
-        floats, integers = set(by_type.get("float32", ())), set(by_type.get("int8", ()))
+        floats, integers = (
+            set(by_type.get("float32", ())),
+            {*by_type.get("int8", ()), *by_type.get("int16", ())},
+        )
         self.unsupported += [
-            Fault(op.origin, "works on float32 and int8 activations at once", _FULL_INT8)
+            Fault(op.origin, "works on float32 and integer activations at once", _FULL_INT8)
             for op in self.operators
             if op.code not in CONVERSIONS
             and floats.intersection((*op.inputs, *op.outputs))
@@ -278,5 +281,7 @@ class _Reader:
         if integers and any(self.by_name[n].dtype == "float32" for n in (*self.inputs, *self.outputs)):
             self.notes.append("inputs or outputs are float32 as in the file; --io int8 spares the conversion")
         if not floats and not integers:
-            self.unsupported.append(Fault("graph", "has neither float32 nor int8 activations", _FULL_INT8))
+            self.unsupported.append(
+                Fault("graph", "has neither float32 nor int8 nor int16 activations", _FULL_INT8)
+            )
         return bool(integers)

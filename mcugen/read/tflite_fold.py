@@ -139,6 +139,8 @@ _COMPUTES: dict[str, Callable[[Values, Options], Array]] = {
     "SUM": _reduced(np.sum),
 }
 FOLDABLE = frozenset({*_MOVES, *_COMPUTES, "DEQUANTIZE", "SHAPE", "RANK"})
+COMPUTES = frozenset(_COMPUTES)
+"""Those whose meaning on quantized numbers is another."""
 
 
 def fold(code: str, options: Options, inputs: Sequence[Tensor], output: TensorType) -> Array:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcugen.errors import Fault, ModelError, UnsupportedError
+from mcugen.execute import run
 from mcugen.ir import DType, Graph, Node, Tensor, TensorType
 from mcugen.ops import TFLITE_IMPORTS
 from mcugen.read.tflite_context import OperatorFault
@@ -15,7 +16,7 @@ from mcugen.read.tflite_context import TfliteImporter as TfliteImporter
 from mcugen.read.tflite_context import TfliteNode as TfliteNode
 from mcugen.read.tflite_entry import Entry, choose_entry
 from mcugen.read.tflite_file import TfliteFile, load_tflite, shown
-from mcugen.read.tflite_fold import FOLD_LIMIT, FOLDABLE, dequantized, fold
+from mcugen.read.tflite_fold import COMPUTES, FOLD_LIMIT, FOLDABLE, dequantized, fold
 from mcugen.read.tflite_schema import arity_fault
 from mcugen.rewrite import live
 
@@ -33,7 +34,8 @@ class ImportedTflite:
 def _float_constants(ctx: TfliteImporter, n: TfliteNode) -> TfliteNode:
     """The operator with float32 constants, where it computes float numbers with stored integers or float16."""
     active = [i for i in n.inputs if i in ctx.tensors and ctx.value(i) is None]
-    if any(ctx.type(i).dtype != DType.FLOAT32 for i in active) or n.op_type in ("DEQUANTIZE", "QUANTIZE"):
+    telling = active or [o for o in n.outputs if o in ctx.tensors]
+    if any(ctx.type(i).dtype != DType.FLOAT32 for i in telling) or n.op_type in ("DEQUANTIZE", "QUANTIZE"):
         return n
     names = []
     for name in n.inputs:
@@ -54,6 +56,26 @@ def _dequantize(ctx: TfliteImporter, tensor: Tensor) -> str:
     return name
 
 
+def _count(ctx: TfliteImporter, n: TfliteNode, elements: int) -> None:
+    """Report folded constants that take too much memory."""
+    ctx.folded += elements
+    if ctx.folded > FOLD_LIMIT:
+        ctx.invalid(n, f"computes constants of more than {FOLD_LIMIT:,} elements")
+
+
+def _compute(ctx: TfliteImporter, n: TfliteNode, first: int) -> None:
+    """Put values in place of the nodes from `first` on, which read constants alone."""
+    nodes = tuple(ctx.nodes[first:])
+    if set(ctx.states.values()).intersection(i for node in nodes for i in node.inputs):
+        return
+    for node in nodes:
+        for name in node.outputs:
+            _count(ctx, n, ctx.type(name).elements)
+    for name, data in run(Graph("constants", (), (), nodes, ctx.tensors), {}).items():
+        ctx.tensors[name] = replace(ctx.tensors[name], data=data)
+    del ctx.nodes[first:]
+
+
 def _import_operator(ctx: TfliteImporter, n: TfliteNode) -> None:
     """Fold an operator whose inputs are constants, or let its room import it."""
     fault = arity_fault(n.op_type, [bool(i) for i in n.inputs], len(n.outputs))
@@ -61,7 +83,9 @@ def _import_operator(ctx: TfliteImporter, n: TfliteNode) -> None:
         ctx.invalid(n, fault)
     shapes_only = n.op_type in ("SHAPE", "RANK")
     known = all(not i or (i in ctx.tensors and ctx.value(i) is not None) for i in n.inputs)
-    if n.op_type in FOLDABLE and (shapes_only or (known and any(n.inputs))):
+    known = known and any(n.inputs)
+    own = n.op_type in COMPUTES and ctx.is_quantized(n.outputs[0])
+    if n.op_type in FOLDABLE and (shapes_only or known) and not own:
         inputs = [ctx.tensors[ctx.resolve(i)] for i in n.inputs if i]
         ttype = ctx.tensors[n.outputs[0]].type
         try:
@@ -70,15 +94,16 @@ def _import_operator(ctx: TfliteImporter, n: TfliteNode) -> None:
             ctx.invalid(n, str(error))
         if data.dtype != ttype.dtype.numpy:
             ctx.invalid(n, f"output {n.outputs[0]!r} is declared {ttype.dtype}, but computed as {data.dtype}")
-        ctx.folded += data.size
-        if ctx.folded > FOLD_LIMIT:
-            ctx.invalid(n, f"computes constants of more than {FOLD_LIMIT:,} elements")
+        _count(ctx, n, data.size)
         made = Tensor(n.outputs[0], replace(ttype, shape=data.shape), data, n.outputs[0])
         ctx.tensors[n.outputs[0]] = made
         return
     if n.op_type not in TFLITE_IMPORTS:
         ctx.unsupported(n, "works only on constants here", "`mcugen ops` lists what is supported")
+    before = len(ctx.nodes)
     results = TFLITE_IMPORTS[n.op_type](ctx, _float_constants(ctx, n))
+    if known:
+        _compute(ctx, n, before)
     for output, tensor in zip(n.outputs, results, strict=False):
         if output and ctx.resolve(tensor) != output:
             ctx.names[output] = ctx.resolve(tensor)

@@ -14,6 +14,8 @@ from mcugen.errors import Fault, FitError, UsageError
 from mcugen.execute import run_samples
 from mcugen.fit import CODE_BYTES, STACK_BYTES, check_fit, needs
 from mcugen.ir import Graph
+from mcugen.kernels.kernel import Tables
+from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.naming import c_name
 from mcugen.pipeline import check_types, final_graph, find_ranges, float_notes, lay_out, read
@@ -100,15 +102,19 @@ def analyze(
     if placeholders:
         for port in (*result["inputs"], *result["outputs"]):
             port["scale"] = port["zero_point"] = None
+    result["memory"] |= {"stack_at_most": STACK_BYTES, "code_at_most": CODE_BYTES}
+    return {**result, **_fit(library, tables)}
+
+
+def _fit(library: Library, tables: Tables) -> dict[str, Any]:
+    """What the library needs beside what its board has."""
     problems: list[dict[str, str]] = []
     try:
         check_fit(library, tables)
     except FitError as error:
         problems = [{"where": f.where, "why": f.why, "fix": f.fix} for f in error.faults]
-    wanted = needs(library, tables)
-    result["memory"] |= {"stack_at_most": STACK_BYTES, "code_at_most": CODE_BYTES}
+    wanted, board = needs(library, tables), library.board
     return {
-        **result,
         "needs": {"ram": wanted.ram, "flash": wanted.flash},
         # the longest run of each kind: what one array can fill
         "board_memory": {k: board.largest(k) for k in ("ram", "flash")} if board.has_limits else None,

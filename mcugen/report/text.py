@@ -36,15 +36,22 @@ def finite(value: Any) -> Any:
 
 class Rows:
     """A table whose last column wraps on a terminal, or is shortened if it holds `names`. Columns in `optional`
-    give way, in that order, where the terminal is narrow: what is left out stands in the JSON."""
+    give way, in that order, where the terminal is narrow: what is left out stands in the JSON. Columns in `wraps`
+    wrap between words, too."""
 
     def __init__(
-        self, *columns: str, right: Sequence[str] = (), optional: Sequence[str] = (), names: bool = False
+        self,
+        *columns: str,
+        right: Sequence[str] = (),
+        optional: Sequence[str] = (),
+        wraps: Sequence[str] = (),
+        names: bool = False,
     ) -> None:
         self.columns = columns
         self.names = names
         self.right = right
         self.optional = optional
+        self.wraps = wraps
         self.rows: list[tuple[str, ...]] = []
 
     def add_row(self, *cells: str) -> None:
@@ -52,11 +59,14 @@ class Rows:
         self.rows.append(cells)
 
     def _widths(self) -> list[int]:
-        lines = [
-            [line for row in (self.columns, *self.rows) for line in row[i].split("\n")]
-            for i in range(len(self.columns))
+        """Characters of the columns; of those that wrap, of the longest word."""
+        cells = zip(self.columns, *self.rows, strict=True)
+        return [
+            max(
+                len(part) for cell in column for part in (cell.split() if column[0] in self.wraps else [cell])
+            )
+            for column in cells
         ]
-        return [max(map(len, column)) for column in lines]
 
     def _fitting(self, width: int) -> list[int]:
         """Which columns fit, the last one with at least _LEAST_LAST characters."""
@@ -73,7 +83,11 @@ class Rows:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for i in shown:
             justify: JustifyMethod = "right" if self.columns[i] in self.right else "left"
-            table.add_column(self.columns[i], justify=justify, no_wrap=i != shown[-1], overflow="fold")
+            wraps = i == shown[-1] or self.columns[i] in self.wraps
+            least = self._widths()[i] if self.columns[i] in self.wraps else None
+            table.add_column(
+                self.columns[i], justify=justify, no_wrap=not wraps, overflow="fold", min_width=least
+            )
         for row in self.rows:
             cells = [row[i] for i in shown]
             if self.names:
@@ -327,10 +341,10 @@ def print_boards(found: Sequence[Board]) -> None:
 
 def print_ops(table: dict[str, Any]) -> None:
     """The list of `mcugen ops`."""
-    rows = Rows("operator", "kernels", "ONNX operators")
+    rows = Rows("operator", "kernels", "ONNX operators", wraps=["kernels"])
     for row in table["operators"]:
         names = ", ".join(row["onnx"]) or "-"
-        rows.add_row(row["operator"], "\n".join(row["kernels"]) or row["note"] or "folded away", names)
+        rows.add_row(row["operator"], ", ".join(row["kernels"]) or row["note"] or "folded away", names)
     rows.show()
     console.print()
     text = "In constant parts of a model also: " + ", ".join(table["constant"])

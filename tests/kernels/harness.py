@@ -64,6 +64,15 @@ def samples_for(graph: Graph, count: int, seed: int) -> list[Array]:
     return arrays
 
 
+def corners_for(graphs: Sequence[Graph], nan: bool = True, count: int = 6, seed: int = 0) -> list[Array]:
+    """Samples of what float32 holds beside usual numbers: zeros of both signs, infinities, the smallest and the
+    largest; `nan`: and what is no number."""
+    rng = np.random.default_rng(seed)
+    corners = [0.0, -0.0, np.inf, -np.inf, 1e-45, -1e-45, 3e38, -3e38, 1.0, *([np.nan] * 2 * nan)]
+    shapes = [graph.type(name).shape for graph in graphs for name in graph.inputs]
+    return [rng.choice(np.array(corners, np.float32), (count, *shape)) for shape in shapes]
+
+
 def check_kernel(
     graphs: Graph | Sequence[Graph],
     inputs: Sequence[Array] | int = 8,

@@ -46,10 +46,39 @@ def random_conv(rng: np.random.Generator, groups: int | None = None) -> Graph:
     )
 
 
-def random_dense(rng: np.random.Generator, lead: tuple[int, ...]) -> Graph:
+def random_dense(rng: np.random.Generator, lead: tuple[int, ...], depth: int | None = None) -> Graph:
     """One integer dense layer over the leading axes `lead`."""
-    depth, channels = (int(v) for v in rng.integers(1, 40, 2))
+    few, channels = (int(v) for v in rng.integers(1, 40, 2))
+    depth = few if depth is None else depth
     x = Tensor("x", int8_type((*lead, depth), 0.05, random_zero_point(rng)))
     clamp = (-1.0, 2.0) if rng.random() < 0.3 else (-np.inf, np.inf)
     y = int8_type((*lead, channels), 0.3, random_zero_point(rng))
     return one_node_graph("fully_connected", [x, *weighted(rng, (channels, depth))], {"clamp": clamp}, y)
+
+
+def random_depthwise(rng: np.random.Generator) -> Graph:
+    """One integer depthwise convolution with everything random."""
+    c, m = (int(v) for v in rng.choice([1, 1, 2, 3, 5], 2))
+    kernel, strides, dilations = (tuple(int(v) for v in rng.integers(1, top, 2)) for top in (5, 4, 3))
+    attrs = {
+        "strides": strides,
+        "dilations": dilations,
+        "pads": tuple(int(v) for v in rng.integers(0, 5, 4)),
+        "clamp": (0.0, 6.0) if rng.random() < 0.3 else (-np.inf, np.inf),
+    }
+    size = [(k - 1) * d + int(rng.integers(1, 7)) for k, d in zip(kernel, dilations, strict=True)]
+    x = int8_type((1, *size, c), 0.05, int(rng.integers(-128, 128)))
+    weights = rng.integers(-128, 128, (1, *kernel, c * m)).astype(np.int8)
+    scales = tuple(float(np.float32(s)) for s in 2.0 ** rng.uniform(-14, 22, c * m))
+    bias = rng.integers(-(2**20), 2**20, c * m).astype(np.int32)
+    operands = [
+        x,
+        Tensor("w", TensorType(weights.shape, DType.INT8, Quant(scales, (0,) * (c * m), 3)), weights),
+        Tensor("b", TensorType(bias.shape, DType.INT32), bias),
+    ]
+    probe = one_node_graph("depthwise_conv2d", operands, attrs, x)
+    types = [probe.type(i) for i in probe.nodes[0].inputs]
+    (y,) = OPS["depthwise_conv2d"].infer(probe.nodes[0], types)
+    return one_node_graph(
+        "depthwise_conv2d", operands, attrs, int8_type(y.shape, 0.3, int(rng.integers(-128, 128)))
+    )

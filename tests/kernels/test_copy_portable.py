@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from graphs import int8_constant, int8_type, one_node_graph
-from harness import check_kernel
+from graphs import as_float, int8_constant, int8_type, one_node_graph
+from harness import check_kernel, corners_for
 
 from mcugen.access import Direction
 from mcugen.boards import load_board
@@ -99,6 +99,23 @@ def test_concats() -> None:
             constant = int8_constant(rng.integers(-128, 128, shapes[0]).astype(np.int8), 0.1, -9)
             graphs.append(graph_of("concat", [x_type(*shapes[1]), constant], {"axis": axis}))
     check_kernel(graphs, kernel="copy_portable")
+
+
+def test_real_numbers() -> None:
+    """All operators again, in float32; constants are stored as what they are."""
+    x, rng = x_type(1, 4, 5, 3), np.random.default_rng(11)
+    constant = int8_constant(rng.integers(-128, 128, (1, 2, 5, 3)).astype(np.int8), 0.1, -9)
+    pads = ((0, 0), (1, 2), (3, 1), (0, 0))
+    graphs = [
+        graph_of("concat", [x, x_type(1, 2, 5, 3), constant], {"axis": 1}),
+        graph_of("concat", [constant, x], {"axis": 1}),
+        graph_of("transpose", [x], {"perm": (0, 3, 1, 2)}),
+        graph_of("slice", [x], {"begin": (0, 3, 0, 0), "step": (1, -1, 2, 1), "size": (1, 3, 2, 3)}),
+        *(graph_of("pad", [x], {"pads": pads, "value": value}) for value in (0.0, -0.3, 1e30)),
+        *(graph_of("mirror_pad", [x], {"pads": pads, "mode": m}) for m in ("reflect", "symmetric", "edge")),
+    ]
+    floats = [as_float(graph) for graph in graphs]
+    check_kernel(floats, corners_for(floats), kernel="copy_portable")
 
 
 def test_neighbouring_axes_are_merged() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from graphs import int8_type, one_node_graph
-from harness import check_kernel
+from graphs import as_float, int8_type, one_node_graph
+from harness import check_kernel, corners_for
 
 from mcugen.access import Direction
 from mcugen.boards import load_board
@@ -23,15 +23,27 @@ def gather(shape: tuple[int, ...], chosen: dict[int, list[int]]) -> Graph:
     return one_node_graph("gather", [x], attrs, int8_type(y.shape, 0.1, -9))
 
 
-def test_random_gathers() -> None:
+def random_gathers() -> list[Graph]:
     rng = np.random.default_rng(12)
     shape, graphs = (2, 5, 4, 3), []
     for axes in ((0,), (1,), (2,), (3,), (0, 1), (1, 2), (2, 3)):
         for _ in range(3):
             chosen = {a: rng.integers(0, shape[a], int(rng.integers(1, 8))).tolist() for a in axes}
             graphs.append(gather(shape, chosen))
-    graphs.append(gather((1, 6), {1: [5, 5, 0]}))
-    check_kernel(graphs, kernel="gather_portable")
+    return [*graphs, gather((1, 6), {1: [5, 5, 0]})]
+
+
+def test_random_gathers() -> None:
+    check_kernel(random_gathers(), kernel="gather_portable")
+
+
+def test_wider_elements() -> None:
+    graphs = [as_float(graph) for graph in random_gathers()]
+    check_kernel(graphs, corners_for(graphs), kernel="gather_portable")
+    graph = as_float(gather((1, 4, 3, 2), {1: [0, 0, 1, 1, 2, 2, 3, 3]}))
+    (access,) = KERNEL.access(graph.nodes[0], graph)
+    assert access is not None
+    assert access.distance(Direction.DESCENDING) == 4 * 6
 
 
 def test_repeated_rows_run_downwards_in_place() -> None:

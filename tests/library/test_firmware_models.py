@@ -5,23 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from emulated import need
 
 import mcugen
 from mcugen.boards import load_board
 from mcugen.graph_file import load_graph
 from mcugen.simulate import HostLibrary
-from mcugen.tools import compiler, find_tool, how_to_install
 from mcugen.verify import emulate, random_vectors, verify
 
 BOARDS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
-
-
-def need(board: str) -> None:
-    target = load_board(board)
-    emulator = "qemu-system-riscv32" if target.toolchain.startswith("riscv") else "qemu-system-arm"
-    for tool in (compiler(target.toolchain), emulator):
-        if find_tool(tool) is None:
-            pytest.skip(f"{tool} is missing: {how_to_install(tool)}")
 
 
 @pytest.mark.slow
@@ -37,6 +29,18 @@ def test_example_on_board(model: str, board: str, models: dict[str, Path], tmp_p
     result = emulate(library, graph, load_board(board), vectors)
     assert result.wrong_layers == () and result.wrong_bytes == 0
     assert len(result.instructions) == 8 and min(result.instructions) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", ["cortex-m0", "cortex-m4"])
+def test_int16_on_board(board: str, models: dict[str, Path], tmp_path: Path) -> None:
+    """kws with int16 activations."""
+    need(board)
+    built = mcugen.build(models["kws"], calib="random", board=board, out=tmp_path, quantize="int16x8")
+    library = HostLibrary(built.path)
+    graph = load_graph(built.path / f"{built.path.name}.graph.npz")
+    result = emulate(library, graph, load_board(board), random_vectors(library.inputs, 2))
+    assert result.wrong_layers == () and result.wrong_bytes == 0
 
 
 @pytest.mark.slow

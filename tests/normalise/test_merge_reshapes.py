@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from graphs import int8_type
 from onnx_net import Net, normalised
 
 from mcugen.ir import Graph, Node, Tensor, TensorType
@@ -46,6 +49,20 @@ def test_functions_come_first() -> None:
     assert [n.op for n in graph.nodes] == ["unary", "reshape", "reshape"]
     assert graph.type("y").shape == (1, 2, 3)
     assert graph.nodes[0].inputs == ("x",)
+
+
+def test_integers_keep_their_types() -> None:
+    """A function before a reshape gives what it gave behind it; a reshape to another scale stays where it is."""
+    shapes = {"x": (1, 6), "a": (1, 2, 3), "y": (1, 2, 3)}
+    graph = _graph(shapes, [("reshape", "x", "a"), ("unary", "a", "y")], "y")
+    for scale, order in ((0.5, ["unary", "reshape"]), (0.25, ["reshape", "unary"])):
+        scales = {"x": 0.5, "a": scale, "y": 0.1}
+        tensors = {n: Tensor(n, int8_type(shapes[n], s), source=n) for n, s in scales.items()}
+        merged = merge_reshapes(replace(graph, tensors=tensors))
+        (unary,) = [n for n in merged.nodes if n.op == "unary"]
+        assert [n.op for n in merged.nodes] == order
+        assert merged.type(unary.outputs[0]).quant == tensors["y"].type.quant
+        assert merged.type(unary.inputs[0]).quant == tensors["a"].type.quant
 
 
 def test_names_of_the_file() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from graphs import int8_type, one_node_graph, random_int8
@@ -37,7 +39,9 @@ def test_constants_take_the_quantization_of_the_output() -> None:
     graph = one_node_graph("concat", [TensorType((1, 3)), constant], {"axis": 1}, TensorType((1, 5)))
     node, room = graph.nodes[0], OPS["concat"]
     quant = Quant((0.5,), (10,))
-    same, tensors = room.quantize(node, graph, {"x0": quant, "y": quant})
+    same, tensors = room.quantize(
+        node, graph, dict.fromkeys(("x0", "y"), replace(int8_type(()), quant=quant))
+    )
     assert same is node and list(tensors) == ["c"]
     assert tensors["c"].type.quant == quant
     assert tensors["c"].data is not None and tensors["c"].data.tolist() == [[11, 110]]

@@ -18,8 +18,8 @@ from tflm import TensorSpec
 import mcugen
 from mcugen.errors import ModelError, UnsupportedError
 from mcugen.fixed import mbqm, quantize_multiplier
+from mcugen.fixed16 import sigmoid_table
 from mcugen.ops import OPS
-from mcugen.ops.lstm import sigmoid_table
 from mcugen.read.tflite_import import OperatorFault
 from mcugen.verify import verify
 

@@ -30,7 +30,9 @@ def test_unpack(axis: int) -> None:
     shape = (1, 3, 4, 2)
     count = shape[axis]
     out = tuple(d for i, d in enumerate(shape) if i != axis % 4)
-    check_case("UNPACK", {"axis": axis, "num": count}, [int8(shape)], [int8(out)] * count)
+    graph = check_case("UNPACK", {"axis": axis, "num": count}, [int8(shape)], [int8(out)] * count)
+    sources = [graph.tensors[node.outputs[0]].source for node in graph.nodes if node.op == "slice"]
+    assert sources == [f"y{i}" for i in range(count)], "each slice is on the way to an output of its own"
 
 
 def test_unpack_of_one() -> None:

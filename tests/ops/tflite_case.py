@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from graphs import random_int8
+from graphs import random_int8, random_int16
 from tflm import TensorSpec, build, run_sequence
 
 from mcugen.check import check_graph
@@ -19,6 +19,11 @@ from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 def int8(shape: Sequence[int], scale: float = 0.1, zero_point: int = -9) -> TensorSpec:
     """An int8 activation."""
     return TensorSpec(tuple(shape), "int8", scale, zero_point)
+
+
+def int16(shape: Sequence[int], scale: float = 0.001) -> TensorSpec:
+    """An int16 activation."""
+    return TensorSpec(tuple(shape), "int16", scale)
 
 
 def ints(*values: Any) -> TensorSpec:
@@ -85,7 +90,9 @@ def check_case(
     graph = import_case(op, options, inputs, outputs)
     rng = np.random.default_rng(seed)
     memory = rest(graph)
-    samples = [{name: random_int8(rng, graph.type(name).shape) for name in graph.inputs} for _ in range(runs)]
+    draw = {DType.INT8: random_int8, DType.INT16: random_int16}
+    types = {name: graph.type(name) for name in graph.inputs}
+    samples = [{name: draw[t.dtype](rng, t.shape) for name, t in types.items()} for _ in range(runs)]
     model = build(op, options, inputs, outputs)
     for feeds, expected in zip(
         samples, run_sequence(model, [list(feeds.values()) for feeds in samples]), strict=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,21 @@ def test_an_unknown_type_and_one_that_does_not_fit(tmp_path: Path) -> None:
         mcugen.build(model, calib="random", out=tmp_path, io="int4")
     with pytest.raises(UsageError, match="would need ranges"):
         mcugen.build(model, out=tmp_path, io="int8", quantize="float32")
+
+
+def test_an_input_that_is_converted_twice_and_a_float_output(plain: mcugen.HostLibrary) -> None:
+    """As TensorFlow's converter writes a float input with two readers; real numbers that no layer quantizes."""
+    graph = set_ports(load_graph(plain.folder / "small.graph.npz"), DType.FLOAT32)
+    first = graph.nodes[0]
+    twin, reader = f"{first.outputs[0]}/2", graph.nodes[1]
+    tensors = {**graph.tensors, twin: replace(graph.tensors[first.outputs[0]], name=twin)}
+    moved = replace(reader, inputs=(twin, *reader.inputs[1:]))
+    doubled = replace(
+        graph,
+        tensors=tensors,
+        nodes=(first, replace(first, name=twin, outputs=(twin,)), moved, *graph.nodes[2:]),
+    )
+    assert [n.op for n in set_ports(doubled, DType.INT8).nodes] == [n.op for n in graph.nodes[1:-1]]
+    cut = replace(graph, outputs=(graph.inputs[0],), nodes=())
+    with pytest.raises(UsageError, match="without a scale"):
+        set_ports(cut, DType.INT8)

@@ -90,5 +90,7 @@ def test_layers_that_are_not_there_and_recipes_that_have_none(tmp_path: Path) ->
     file = recipe(tmp_path, '[[layer]]\nmatch = "conv2d"\ntype = "float32"')
     with pytest.raises(UsageError, match="int8-float-fallback"):
         mcugen.build(model, calib="random", out=tmp_path, recipe=file)
+    with pytest.raises(UsageError, match="minimises the error of int8"):
+        mcugen.build(model, calib="random", out=tmp_path, quantize="int16x8", calibration="mse")
     with pytest.raises(UsageError, match="cannot be read"):
         mcugen.build(model, calib="random", out=tmp_path, recipe=tmp_path / "none.toml")

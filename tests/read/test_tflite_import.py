@@ -360,16 +360,20 @@ def test_unknown_operators_are_named() -> None:
     refused(UnsupportedError, data, "tflite:CUMSUM #0", "no such operator", "fix:")
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16"])
-def test_other_types_of_activations(dtype: str) -> None:
-    data = build("RELU", {}, [TensorSpec((1, 4), dtype, 0.1)], [TensorSpec((1, 4), dtype, 0.1)])
-    refused(UnsupportedError, data, f"2 activations ('t0', 't1'): are {dtype}", "full integer quantization")
+def test_other_types_of_activations() -> None:
+    data = build("RELU", {}, [TensorSpec((1, 4), "uint8", 0.1)], [TensorSpec((1, 4), "uint8", 0.1)])
+    refused(UnsupportedError, data, "2 activations ('t0', 't1'): are uint8", "full integer quantization")
+
+
+def test_int16_activations_need_a_scale() -> None:
+    data = build("RELU", {}, [TensorSpec((1, 4), "int16")], [TensorSpec((1, 4), "int16")])
+    refused(ModelError, data, "is int16, but has not one scale")
 
 
 def test_float_among_int8() -> None:
     x = TensorSpec((1, 4), "float32")
     data = build("MUL", {}, [x, int8((1, 4))], [x])
-    refused(UnsupportedError, data, "tflite:MUL #0: works on float32 and int8 activations at once")
+    refused(UnsupportedError, data, "tflite:MUL #0: works on float32 and integer activations at once")
 
 
 def test_weights_must_be_constant_symmetric_and_of_the_right_axis() -> None:
@@ -486,6 +490,23 @@ def test_computed_shapes_are_folded() -> None:
     assert model.notes == ("input 't0': the dynamic batch becomes 1",)
 
 
+@pytest.mark.parametrize("op", ["RELU", "LOGISTIC", "ADD", "PAD", "FULLY_CONNECTED"])
+def test_operators_on_quantized_constants_are_computed(op: str) -> None:
+    """Their values are TFLM's, and what reads them sees a constant."""
+    size = 2 if op == "PAD" else 4
+    constant = TensorSpec((1, size), "int8", 0.1, -9, data=random_int8(RNG, (1, size)))
+    made = {"LOGISTIC": TensorSpec((1, 4), "int8", 1 / 256, -128), "PAD": int8((1, 4))}
+    w = weights((4, 4), None)
+    more = {"ADD": [constant], "PAD": [ints([[0, 0], [1, 1]])], "FULLY_CONNECTED": [w, bias(w, 4, constant)]}
+    tensors = [int8((1, 4)), constant, *more.get(op, []), made.get(op, int8((1, 4), 0.05)), int8((1, 4), 0.2)]
+    known, last = len(tensors) - 2, len(tensors) - 1
+    operators = [(op, {}, range(1, known), [known]), ("ADD", {}, [0, known], [last])]
+    data = build_model(tensors, operators, [0], [last])
+    model = imported(data)
+    assert [node.op for node in model.graph.nodes] == ["add"]
+    assert_equals_tflm(data, model)
+
+
 def test_open_dimensions_beyond_the_batch_are_refused() -> None:
     def open_shape(made: Any, schema: Any) -> None:
         made.subgraphs[0].tensors[0].shapeSignature = [-1, -1]
@@ -549,6 +570,9 @@ def test_outputs_get_tensors_of_their_own() -> None:
 def test_constant_outputs_are_refused() -> None:
     tensors = [int8((1, 4)), int8((1, 4)), ints([1, 2])]
     data = build_model(tensors, [("RELU", {}, (0,), (1,))], [0], [1, 2])
+    refused(UnsupportedError, data, 'output "t2"', "is a constant")
+    stored = TensorSpec((1, 4), "int8", 0.1, -9, data=np.ones((1, 4)))
+    data = build_model([int8((1, 4)), stored, int8((1, 4))], [("RELU", {}, (1,), (2,))], [0], [2])
     refused(UnsupportedError, data, 'output "t2"', "is a constant")
 
 

@@ -1,0 +1,91 @@
+"""conv2d and fully_connected of int16 activations by int8 weights in plain C for every core: four output channels at a
+time, no scratch, row range. Sums have 32 bits where the weights prove that they fit, else 64; results are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.fixed import INT32_MAX, reduced_multiplier
+from mcugen.ir import Array, DType, Graph, Node
+from mcugen.kernels.conv2d_float import spatial_fields
+from mcugen.kernels.conv2d_portable import accumulator_bound, geometry
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value, row_access
+from mcugen.ops.conv2d import output_range, requantization, rounds_once
+
+WIDEST = (1 << 47) - 1  # of sums that are rescaled with one rounding
+
+
+def reject_int16(node: Node, graph: Graph) -> str | None:
+    """Why the node's sums are not safe, if they are not."""
+    limit = WIDEST if rounds_once(node, graph) else INT32_MAX
+    bound = accumulator_bound(node, graph)
+    return f"its accumulator can reach {bound:,}, more than {limit:,}" if bound > limit else None
+
+
+def variant_int16(name: str, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
+    """The C function for the node's kind of sums, and what its template is printed with."""
+    if not rounds_once(node, graph):
+        return f"{name}_twice", {"suffix": "_twice", "bits": 32, "rounds": "twice"}
+    if accumulator_bound(node, graph) > INT32_MAX:
+        return f"{name}_wide", {"suffix": "_wide", "bits": 64, "rounds": "once"}
+    return name, {"suffix": "", "bits": 32, "rounds": "once"}
+
+
+def int16_output(node: Node, graph: Graph, tables: Tables, layer: str, bias: Array) -> Value:
+    """mcugen_output_int16_t, or that of the variant; bias int64."""
+    multiplier, shift = requantization(node, graph)
+    wide = accumulator_bound(node, graph) > INT32_MAX
+    if rounds_once(node, graph):
+        multiplier, shift = reduced_multiplier(multiplier).astype(np.int16), 15 - shift
+    else:
+        multiplier = multiplier.astype(np.int32)
+    return (
+        tables.add(f"{layer}_bias", bias.astype(np.int64 if wide else np.int32)),
+        tables.add(f"{layer}_multiplier", multiplier),
+        tables.add(f"{layer}_shift", shift.astype(np.int8)),
+        int(len(multiplier) > 1),
+        *output_range(node, graph),
+    )
+
+
+class Conv2DInt16x8(Kernel):
+    name = "conv2d_int16x8"
+    ops = ("conv2d", "fully_connected")
+    types = ((DType.INT16, DType.INT16),)
+    limits = ("sums that fit 48 bits, proved from the weights; 32 where the bias is int32",)
+    headers = ("mcugen_output_int16.h", "mcugen_int16.h", "mcugen_wide.h", "mcugen_window.h")
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        return reject_int16(node, graph)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        g = geometry(node, graph)
+        products = g.kernel[0] * g.kernel[1] * g.x_channels // g.groups
+        return (4.0 * products + 50.0) * g.y[0] * g.y[1] * g.y_channels
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        g = geometry(node, graph)
+        lo = np.arange(g.y[0], dtype=np.int64) * g.strides[0] - g.pads[0]
+        hi = lo + (g.kernel[0] - 1) * g.dilations[0] + 1
+        x_row, y_row = 2 * g.x[1] * g.x_channels, 2 * g.y[1] * g.y_channels
+        return (row_access(g.x[0], x_row, g.y[0], y_row, lo, hi), None, None)
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
+
+    def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
+        return variant_int16(self.name, node, graph)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        g = geometry(node, graph)
+        fields: dict[str, Value] = {
+            "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
+            "output": int16_output(node, graph, tables, layer, graph.constant(node.inputs[2])),
+            **spatial_fields(g),
+        }
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=g.y[0])]
