@@ -29,6 +29,7 @@ from mcugen.ops.op import (
     window_extent,
 )
 from mcugen.ops.space_to_batch import holds_phases
+from mcugen.ops.wide_weights import emit_layer
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -69,11 +70,9 @@ def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
             return w.transpose(2, 3, 1, 0).reshape(1, *w.shape[2:], w.shape[0])
         return w.transpose(0, 2, 3, 1)
 
-    kernel = ctx.add(n, turn(weights), ctx.scales(n, 1, 3 if depthwise else 0, turn))
-    if depthwise:
-        y = ctx.emit(n, "depthwise_conv2d", [nhwc, kernel, ctx.add(n, bias)], attrs)
-    else:
-        y = ctx.emit(n, "conv2d", [nhwc, kernel, ctx.add(n, bias)], {**attrs, "groups": groups})
+    quant = ctx.scales(n, 1, 3 if depthwise else 0, turn)
+    op, more = ("depthwise_conv2d", {}) if depthwise else ("conv2d", {"groups": groups})
+    y = emit_layer(ctx, n, op, nhwc, turn(weights), bias, quant, {**attrs, **more})
     return [ctx.from_channels_last(n, y, rank=spatial + 2)]
 
 

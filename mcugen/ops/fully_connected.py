@@ -20,6 +20,7 @@ from mcugen.ops.dynamic_range import is_dynamic, quantized_input, rescaled
 from mcugen.ops.functions import X
 from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of, dot_exact
 from mcugen.ops.unary import emit_unary
+from mcugen.ops.wide_weights import emit_layer
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -32,7 +33,7 @@ def _dense(
     """x [..., K] times weights [N, K], plus bias [N] if there is one."""
     if bias is None:
         bias = np.zeros(weights.shape[0], np.float32)
-    return ctx.emit(n, "fully_connected", [x, ctx.add(n, weights, quant), ctx.add(n, bias)])
+    return emit_layer(ctx, n, "fully_connected", x, weights, bias, quant)
 
 
 def _gemm_scales(ctx: Importer, n: OnnxNode, index: int, turned: bool, alpha: float) -> Quant | None:

@@ -17,6 +17,7 @@ import numpy as np
 from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
 from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
+from mcugen.ops.wide_weights import check_narrow
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -45,7 +46,9 @@ def import_conv_transpose(ctx: Importer, n: OnnxNode) -> Sequence[str]:
         split = w.reshape(groups, -1, *w.shape[1:])  # [g, C/g, O/g, kh, kw]
         return split.transpose(0, 2, 3, 4, 1).reshape(filters, *w.shape[2:], -1)
 
-    kernel = ctx.add(n, turn(weights), ctx.scales(n, 1, 0, turn))
+    quant = ctx.scales(n, 1, 0, turn)
+    check_narrow(ctx, n, turn(weights), quant)
+    kernel = ctx.add(n, turn(weights), quant)
     attrs = {"strides": strides, "pads": pads, "groups": groups}
     x = ctx.to_channels_last(n, n.inputs[0])
     y = ctx.emit(n, "transpose_conv", [x, kernel, ctx.add(n, bias)], attrs)

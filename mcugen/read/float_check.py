@@ -37,8 +37,7 @@ def _rms(x: Array) -> float:
 def check_import(imported: ImportedModel, graph: Graph) -> None:
     """Raises InternalError naming the outputs that differ by more than float rounding explains."""
     steps = {n: q.scale[0] for n in graph.outputs if (q := graph.type(n).quant) is not None}
-    rounded = annotated(graph)
-    graph = show_annotations(graph) if rounded else graph
+    graph, rounded = show_annotations(graph), annotated(graph) or imported.dynamic
     rng = np.random.default_rng(0)
     shapes = {name: graph.type(name).shape for name in graph.inputs}
     feeds: dict[str, Array] = {

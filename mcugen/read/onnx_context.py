@@ -84,12 +84,6 @@ class Importer:
         if rows.size == 0 or (rows != rows[:, :1]).any():
             fix = "quantize weights per tensor or per output channel"
             self.unsupported(n, "its weights' scales differ inside of an output channel", fix)
-        value = self.value(n.inputs[index])
-        assert value is not None
-        least, most = np.rint((value / steps).min()), np.rint((value / steps).max())
-        if least < -128 or most > 127:
-            why = f"its weights reach from {least:.0f} to {most:.0f} steps from their zero point"
-            self.unsupported(n, why, "quantize weights symmetrically, to int8")
         return Quant(tuple(float(s) for s in rows[:, 0]), (0,) * len(rows), axis)
 
     def constant_input(self, n: OnnxNode, index: int, what: str) -> Array:

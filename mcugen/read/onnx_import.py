@@ -22,6 +22,7 @@ from mcugen.read.onnx_context import CHECK, ELEMENT_LIMIT, Importer, NodeFault, 
 from mcugen.read.onnx_file import LoadedModel, load_onnx, nonfinite_initializers
 from mcugen.read.onnx_node import OnnxNode
 from mcugen.read.quantized import (
+    DYNAMIC,
     EXPANDED,
     MOVES_CONSTANTS,
     Code,
@@ -47,6 +48,7 @@ class ImportedModel:
     file: LoadedModel
     notes: tuple[str, ...]
     codes: Mapping[str, Code] = field(default_factory=dict)  # of outputs that are integers in the file
+    dynamic: bool = False  # whether the file quantizes activations with scales computed while it runs
 
 
 def counted(things: Sized, what: str) -> str:
@@ -346,7 +348,8 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
         ctx.tensors,
     )
     check_indices(graph, loaded.path.name)
-    return ImportedModel(graph, loaded, tuple(notes), {o: ctx.coded[o] for o in outputs if o in ctx.coded})
+    codes = {o: ctx.coded[o] for o in outputs if o in ctx.coded}
+    return ImportedModel(graph, loaded, tuple(notes), codes, any(n.op_type in DYNAMIC for n in nodes))
 
 
 def import_onnx(path: str | Path) -> ImportedModel:

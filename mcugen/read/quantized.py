@@ -28,6 +28,8 @@ _MOVES = MOVES_CONSTANTS | frozenset(
     {"MaxPool", "Concat", "Gather", "Split", "Pad", "Expand", "DepthToSpace", "SpaceToDepth"}
 )
 _MICROSOFT = "com.microsoft."
+# They round activations with scales that they compute.
+DYNAMIC = ("DynamicQuantizeLinear", f"{_MICROSOFT}DynamicQuantizeMatMul")
 
 
 @dataclass(frozen=True)
