@@ -20,12 +20,13 @@ from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.model_file import Model, read_model
 from mcugen.naming import c_name
-from mcugen.normalise.annotations import annotated, without_annotations
+from mcugen.normalise.annotations import annotated, quantized_weights, without_annotations
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.annotated import (
     Spread,
     annotation_record,
     check_complete,
+    exact_steps,
     origin_notes,
     spread_annotations,
 )
@@ -143,6 +144,8 @@ def compile_graph(
     made = with_integer_indices(stored if integer else without_annotations(stored))
     if integer:
         made = to_integers(stored, ranges, types, traits.activations)
+    if annotated(stored):
+        made = exact_steps(made)
     return finish_graph(set_ports(check_graph(made, "quantization"), io or traits.io))
 
 
@@ -240,7 +243,8 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
         spread = spread_annotations(model.graph)
         calibrated = complete_ranges(spread, settings, progress, notes)
     elif calibrates:
-        calibrated = find_ranges(model.graph, settings, progress, notes)
+        refine = settings.refine and not quantized_weights(model.graph)
+        calibrated = find_ranges(model.graph, replace(settings, refine=refine), progress, notes)
     if calibrates:
         tuned, ranges, record = replace(model, graph=calibrated.graph), calibrated.ranges, calibrated.record
     elif settings.calibrates:

@@ -15,6 +15,7 @@ from mcugen.fixed import ALL_INT8, mbqm, quantize_multiplier
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops import OPS
 from mcugen.ops.fake_quant import quant_of
+from mcugen.ops.unary import clip_bounds
 from mcugen.rewrite import with_nodes
 
 # They compute with their input's scale, and more than a choice among its values: what lies outside of the output's
@@ -25,6 +26,11 @@ AVERAGING = ("average_pool2d", "resize_bilinear")
 def annotated(graph: Graph) -> bool:
     """Whether the model file quantizes any activation."""
     return any(t.data is None and _quant(t) is not None for t in graph.tensors.values())
+
+
+def quantized_weights(graph: Graph) -> bool:
+    """Whether the model file quantizes any weights: what changes weights would change its integers."""
+    return any(t.data is not None and _quant(t) is not None for t in graph.tensors.values())
 
 
 def _quant(tensor: Tensor) -> Quant | None:
@@ -41,16 +47,23 @@ def alike(a: Quant, b: Quant) -> bool:
     return bool((np.clip(moved + b.zero_point[0], -128, 127) == ALL_INT8).all())
 
 
-def _own_quant(maker: Node, source: str, quants: dict[str, Quant]) -> Quant | None:
-    """The quantization that the output of an operator that reads `source` has, whatever the file asks for."""
-    if maker.op in AVERAGING:
-        return quants.get(source)
+def _own_quant(graph: Graph, maker: Node, sources: list[Quant | None], shared: bool) -> Quant | None:
+    """The quantization that an operator's output has whatever is asked for it. `shared`: others read the output as it
+    is, so that it keeps its inputs' quantization where the operator does."""
+    keeps = maker.op in AVERAGING or (shared and keeps_scale(maker, graph))
+    if keeps and len(set(sources)) == 1:
+        return sources[0]
     return OPS[maker.op].fixed_quant(maker) if maker.op != "unary" else None
+
+
+def keeps_scale(node: Node, graph: Graph) -> bool:
+    """Whether an operator's output may be read with the scale of its inputs."""
+    return bool(OPS[node.op].same_quant(node, graph)) or clip_bounds(node) is not None
 
 
 def take_annotations(graph: Graph) -> Graph:
     """The graph without fake_quant nodes, what they said in the types of the tensors."""
-    producers = graph.producers()
+    producers, readers = graph.producers(), graph.consumers()
     stands_for: dict[str, str] = {}
     quants: dict[str, Quant] = {}
     tensors = dict(graph.tensors)
@@ -64,9 +77,9 @@ def take_annotations(graph: Graph) -> Graph:
         (x,), (y,), wanted = node.inputs, node.outputs, quant_of(node)
         if x not in quants:
             maker = producers.get(x)
-            own = (
-                _own_quant(maker, stands_for.get(maker.inputs[0], maker.inputs[0]), quants) if maker else None
-            )
+            sources = [quants.get(stands_for.get(i, i)) for i in maker.inputs] if maker else []
+            shared = x in graph.outputs or any(n.op != "fake_quant" for n in readers[x])
+            own = _own_quant(graph, maker, sources, shared) if maker else None
             quants[x] = own or wanted
         if alike(quants[x], wanted) and not (y in outputs and (x in outputs or x in graph.inputs)):
             stands_for[y] = x

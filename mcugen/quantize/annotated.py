@@ -14,12 +14,12 @@ from typing import Any
 
 from mcugen.calibrate.histogram import Bounds
 from mcugen.errors import Fault, UsageError
-from mcugen.ir import Graph, Node, Quant
-from mcugen.normalise.annotations import AVERAGING
+from mcugen.ir import DType, Graph, Node, Quant
+from mcugen.normalise.annotations import AVERAGING, keeps_scale
 from mcugen.ops import OPS
+from mcugen.ops.functions import X
 from mcugen.ops.op import activation_quant
 from mcugen.ops.unary import clip_bounds
-from mcugen.quantize.ports import IO_ORIGIN
 from mcugen.rewrite import index_tensors
 
 FILE, NEIGHBOUR, FIXED = "file", "neighbour", "fixed"
@@ -50,6 +50,13 @@ def _bounds(quant: Quant) -> Bounds:
     return (-128 - zero) * scale, (127 - zero) * scale
 
 
+def _on_grid(clip: Bounds, quant: Quant) -> bool:
+    """Whether the bounds of a clip, where they cut anything off, are values of a quantization."""
+    low, high = _bounds(quant)
+    steps = [bound / quant.scale[0] for bound in clip if low < bound < high]
+    return all(abs(step - round(step)) < 1e-3 for step in steps)
+
+
 class _Walk:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -58,35 +65,45 @@ class _Walk:
             n: t.type.quant for n, t in graph.tensors.items() if t.data is None and t.type.quant is not None
         }
         self.origins = dict.fromkeys(self.quants, FILE)
+        self.bounds = {
+            n: _bounds(q) for n, q in self.quants.items()
+        }  # of values, perhaps of tensors without a quant
 
     def take(self, name: str, quant: Quant | None, origin: str) -> bool:
         if quant is None or name in self.quants:
             return False
         self.quants[name], self.origins[name] = quant, origin
+        self.bounds.setdefault(name, _bounds(quant))
         return True
 
-    def keeps_scale(self, node: Node) -> bool:
-        """Whether the output's integers may be read as the inputs'."""
-        return bool(OPS[node.op].same_quant(node, self.graph)) or clip_bounds(node) is not None
-
-    def forward(self, node: Node) -> bool:
-        """An annotation for the output, from the operator or its inputs."""
+    def forward(self, node: Node, clips: bool) -> bool:
+        """An annotation for the output, from the operator or its inputs. A clip can write any scale: its reader's is
+        better than its input's, on which its bounds need not lie, so that it comes last (`clips`)."""
         out = node.outputs[0]
         fixed = OPS[node.op].fixed_quant(node)
         if fixed is not None:
             return self.take(out, fixed, FIXED)
         active = [i for i in node.inputs if not self.graph.is_constant(i)]
-        if not self.keeps_scale(node) or not active or any(i not in self.quants for i in active):
+        if not keeps_scale(node, self.graph) or not active or any(i not in self.bounds for i in active):
             return False
-        found = list(dict.fromkeys(self.quants[i] for i in active))
-        bounds = [_bounds(q) for q in found]
+        bounds = [self.bounds[i] for i in active]
         for name in node.inputs:
             if self.graph.is_constant(name):
                 data = self.graph.constant(name)
                 bounds.append((float(data.min()), float(data.max())))
         reach = min(b[0] for b in bounds), max(b[1] for b in bounds)
-        widest = next((q for q in found if _bounds(q) == reach), None)
-        return self.take(out, widest or activation_quant(*reach), NEIGHBOUR)
+        clip = clip_bounds(node)
+        if clip is not None:
+            reach = min(max(reach[0], clip[0]), clip[1]), min(max(reach[1], clip[0]), clip[1])
+        known = self.bounds.setdefault(out, reach)
+        if clip is not None and not clips:
+            return known is reach
+        found = list(dict.fromkeys(self.quants[i] for i in active if i in self.quants))
+        if not found or (clip is not None and not _on_grid(clip, found[0])):
+            return self.take(out, activation_quant(*reach), NEIGHBOUR)
+        holds = [q for q in found if _bounds(q)[0] <= min(reach[0], 0.0) and reach[1] <= _bounds(q)[1]]
+        finest = min(holds, key=lambda q: q.scale[0], default=None)
+        return self.take(out, finest or activation_quant(*reach), NEIGHBOUR)
 
     def backward(self, name: str) -> bool:
         """An annotation for a tensor from what its readers give."""
@@ -94,7 +111,11 @@ class _Walk:
         if name in self.quants or name in self.graph.outputs or not users:
             return False
         for user in users:
-            if user.op in AVERAGING or not self.keeps_scale(user) or user.outputs[0] not in self.quants:
+            if (
+                user.op in AVERAGING
+                or not keeps_scale(user, self.graph)
+                or user.outputs[0] not in self.quants
+            ):
                 return False
         found = {self.quants[user.outputs[0]] for user in users}
         return len(found) == 1 and self.take(name, found.pop(), NEIGHBOUR)
@@ -104,10 +125,11 @@ def spread_annotations(graph: Graph) -> Spread:
     """Give annotations to all activations that can safely have one."""
     walk = _Walk(graph)
     active = [n for n, t in graph.tensors.items() if t.data is None]
-    changed = True
-    while changed:
-        changed = any([walk.forward(node) for node in graph.nodes])
-        changed |= any([walk.backward(name) for name in reversed(active)])
+    for clips in (False, True):
+        changed = True
+        while changed:
+            changed = any([walk.forward(node, clips) for node in graph.nodes])
+            changed |= any([walk.backward(name) for name in reversed(active)])
     tensors = {
         name: replace(t, type=replace(t.type, quant=walk.quants[name])) if name in walk.quants else t
         for name, t in graph.tensors.items()
@@ -133,6 +155,19 @@ def check_complete(spread: Spread) -> None:
         raise UsageError(f"{count} of the quantized model without a range", faults)
 
 
+def exact_steps(graph: Graph) -> Graph:
+    """The integer graph whose rescalings between 8-bit tensors round once, as what the file says does: TFLM's QUANTIZE
+    rounds twice, which moves one value in ten to the next integer where the scale grows four times."""
+
+    def exact(node: Node) -> Node:
+        types = [graph.type(node.inputs[0]).dtype, graph.type(node.outputs[0]).dtype]
+        if node.op != "requantize" or types != [DType.INT8, DType.INT8]:
+            return node
+        return replace(node, op="unary", attrs={"function": X})
+
+    return replace(graph, nodes=tuple(exact(node) for node in graph.nodes))
+
+
 def origin_notes(spread: Spread, graph: Graph) -> list[str]:
     """Which ranges came from where, and where the integer graph rescales."""
     counts = Counter(spread.origins.values())
@@ -143,7 +178,7 @@ def origin_notes(spread: Spread, graph: Graph) -> list[str]:
         f"{len(spread.missing)} calibrated{_names(spread.missing)}",
     ]
     notes = [f"quantized model: ranges {', '.join(w for w in words if not w.startswith('0 '))}"]
-    steps = [n.inputs[0] for n in graph.nodes if n.op == "requantize" and n.origin != IO_ORIGIN]
+    steps = [n.inputs[0] for n in graph.nodes if n.op == "unary" and n.attrs["function"] == X]
     if steps:
         count = "1 rescaling" if len(steps) == 1 else f"{len(steps)} rescalings"
         notes.append(f"{count} where annotations differ{_names(steps)}")
