@@ -34,6 +34,10 @@ class Spread:
     origins: Mapping[str, str]
     missing: tuple[str, ...]
 
+    def missing_inputs(self, node: Node) -> bool:
+        """Whether the node reads an activation without an annotation."""
+        return not set(self.missing).isdisjoint(node.inputs)
+
     @property
     def ranges(self) -> dict[str, Bounds]:
         """What annotated activations can hold."""
@@ -145,13 +149,15 @@ def check_complete(spread: Spread) -> None:
     faults = []
     for name in spread.missing:
         maker = makers.get(name)
+        if maker is not None and keeps_scale(maker, spread.graph) and spread.missing_inputs(maker):
+            continue  # it takes that of its input
         by = f"made by {maker.origin or maker.name}" if maker is not None else "an input of the model"
         faults.append(Fault(f'tensor "{name}"', f"{by}, has no annotation and no neighbour to take one from"))
     if faults:
         faults.append(
             Fault("--calib", "not given", "give samples to calibrate these, or quantize them in the file")
         )
-        count = f"{len(spread.missing)} tensors" if len(spread.missing) > 1 else "1 tensor"
+        count = f"{len(faults) - 1} tensors" if len(faults) > 2 else "1 tensor"
         raise UsageError(f"{count} of the quantized model without a range", faults)
 
 
