@@ -16,6 +16,7 @@ from mcugen.calibrate.histogram import Bounds
 from mcugen.errors import Fault, UsageError
 from mcugen.ir import DType, Graph, Node, Quant
 from mcugen.normalise.annotations import AVERAGING, keeps_scale
+from mcugen.normalise.layout import LAYOUT
 from mcugen.ops import OPS
 from mcugen.ops.functions import X
 from mcugen.ops.op import activation_quant
@@ -107,7 +108,8 @@ class _Walk:
             return self.take(out, activation_quant(*reach), NEIGHBOUR)
         holds = [q for q in found if _bounds(q)[0] <= min(reach[0], 0.0) and reach[1] <= _bounds(q)[1]]
         finest = min(holds, key=lambda q: q.scale[0], default=None)
-        return self.take(out, finest or activation_quant(*reach), NEIGHBOUR)
+        origin = self.origins[active[0]] if node.origin == LAYOUT and found else NEIGHBOUR
+        return self.take(out, finest or activation_quant(*reach), origin)
 
     def backward(self, name: str) -> bool:
         """An annotation for a tensor from what its readers give."""
@@ -122,7 +124,8 @@ class _Walk:
             ):
                 return False
         found = {self.quants[user.outputs[0]] for user in users}
-        return len(found) == 1 and self.take(name, found.pop(), NEIGHBOUR)
+        origin = self.origins[users[0].outputs[0]] if users[0].origin == LAYOUT else NEIGHBOUR
+        return len(found) == 1 and self.take(name, found.pop(), origin)
 
 
 def spread_annotations(graph: Graph) -> Spread:
