@@ -13,6 +13,7 @@ from mcugen.errors import Fault, UsageError
 from mcugen.execute import States, rest, run_samples
 from mcugen.ir import Array, DType, Graph
 from mcugen.model_file import Model, read_model
+from mcugen.normalise.annotations import annotated, show_annotations
 from mcugen.quantize.ports import set_ports
 from mcugen.read.onnx_run import OnnxRunner
 from mcugen.simulate import as_bytes
@@ -79,7 +80,10 @@ def load_original(manifest: Mapping[str, Any], path: Path) -> Original:
         why = f"its SHA-256 is not that of the {manifest['model']['file']} in the manifest"
         fix = "give the file that was built, or build this one"
         raise UsageError("--model is not the model of this library", [Fault(path.name, why, fix)])
-    return Original(model, OnnxRunner(model.onnx.file) if model.onnx is not None else None)
+    if annotated(model.graph):  # what the integers should be near to
+        model = replace(model, graph=show_annotations(model.graph))
+    runner = OnnxRunner(model.onnx.file, model.onnx.codes) if model.onnx is not None else None
+    return Original(model, runner)
 
 
 class IntegerComparison:

@@ -20,7 +20,16 @@ from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.model_file import Model, read_model
 from mcugen.naming import c_name
+from mcugen.normalise.annotations import annotated, quantized_weights, without_annotations
 from mcugen.progress import Progress, silent, stage
+from mcugen.quantize.annotated import (
+    Spread,
+    annotation_record,
+    check_complete,
+    exact_steps,
+    origin_notes,
+    spread_annotations,
+)
 from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.element_types import Types
 from mcugen.quantize.fallback import fall_back
@@ -104,6 +113,22 @@ def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: lis
     return calibrate_model(graph, input_specs(graph), wishes, progress, notes)
 
 
+def complete_ranges(spread: Spread, settings: Settings, progress: Progress, notes: list[str]) -> Calibrated:
+    """Ranges of all activations of a graph with annotations; those without one are calibrated. Nothing is refined:
+    it would change what the file says. Raises UsageError naming those that need calibration data, without any."""
+    if settings.calib is None:
+        check_complete(spread)
+    if spread.missing:
+        calibrated = find_ranges(spread.graph, replace(settings, refine=False), progress, notes)
+        ranges, record = {**calibrated.ranges, **spread.ranges}, calibrated.record
+    else:
+        if settings.calibrates:
+            notes.append("the model file annotates all its tensors: calibration changes nothing")
+        ranges, record = spread.ranges, {}
+    record = {**record, "calibration": annotation_record(spread, record.get("calibration"))}
+    return Calibrated(spread.graph, ranges, record)
+
+
 def compile_graph(
     graph: Graph,
     ranges: Ranges,
@@ -115,9 +140,12 @@ def compile_graph(
     `types` of nodes by name that are not the recipe's."""
     traits = TRAITS[recipe]
     stored = store_weights(graph, recipe)
-    made = with_integer_indices(stored)
-    if traits.calibrated:
+    integer = traits.calibrated
+    made = with_integer_indices(stored if integer else without_annotations(stored))
+    if integer:
         made = to_integers(stored, ranges, types, traits.activations)
+    if annotated(stored):
+        made = exact_steps(made)
     return finish_graph(set_ports(check_graph(made, "quantization"), io or traits.io))
 
 
@@ -162,6 +190,17 @@ def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
         raise UsageError("the types do not fit together", faults)
 
 
+def check_recipe(recipe: Recipe, is_annotated: bool) -> None:
+    """Raises UsageError where the model file quantizes its activations to 8 bits and the recipe to 16."""
+    if is_annotated and TRAITS[recipe].activations is DType.INT16:
+        fault = Fault(
+            "--quantize",
+            f"the model file quantizes its activations to 8 bits, {recipe} to 16",
+            "leave it out",
+        )
+        raise UsageError("the types do not fit together", [fault])
+
+
 def float_notes(graph: Graph, board: Board) -> list[str]:
     """What the user should know about real numbers that are left."""
     left = [
@@ -197,18 +236,29 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     calibrates = TRAITS[recipe].calibrated and not model.quantized
     record: dict[str, Any] = {}
     tuned = model
+    spread = None
+    is_annotated = annotated(model.graph)
+    check_recipe(recipe, is_annotated)
+    if calibrates and is_annotated:
+        spread = spread_annotations(model.graph)
+        calibrated = complete_ranges(spread, settings, progress, notes)
+    elif calibrates:
+        refine = settings.refine and not quantized_weights(model.graph)
+        calibrated = find_ranges(model.graph, replace(settings, refine=refine), progress, notes)
     if calibrates:
-        calibrated = find_ranges(model.graph, settings, progress, notes)
         tuned, ranges, record = replace(model, graph=calibrated.graph), calibrated.ranges, calibrated.record
     elif settings.calibrates:
         why = "the model is quantized already" if model.quantized else f"{recipe} needs no ranges"
         notes.append(f"{why}: calibration changes nothing")
+    if is_annotated and not calibrates:
+        notes.append(f"quantized model: {recipe} leaves the scales of its activations aside")
     if model.quantized and settings.recipe is not None:
         notes.append("the model is quantized already: --quantize changes nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
     with stage(progress, "placing the buffers"):
         graph = final_graph(tuned, ranges, settings, board, notes)
         library = lay_out(graph, board, name, path.name, model.sha256, command, settings.debug_layers)
+    notes += origin_notes(spread, graph) if spread else []
     notes += float_notes(graph, board)
     kind = "file" if model.quantized else recipe.value
     source = (model.format, settings.signature)

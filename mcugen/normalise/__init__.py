@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from mcugen.check import check_graph
 from mcugen.ir import Graph
+from mcugen.normalise.annotations import take_annotations
 from mcugen.normalise.drop_expand import drop_expand
 from mcugen.normalise.fold_affine import fold_affine
 from mcugen.normalise.fuse_clamp import fuse_clamp
@@ -28,6 +29,7 @@ PASSES = (
     fuse_clamp,
     fuse_unary,
     fuse_clamp,
+    take_annotations,
     fuse_pad,
     merge_reshapes,
     name_tensors,

@@ -117,6 +117,16 @@ class _Walk:
             moved = (bias.data.astype(np.float64) * scale + offset).astype(np.float32)
         if not (np.isfinite(scaled).all() and np.isfinite(moved).all()):
             return None
+        quant = weights.type.quant
+        if quant is not None:  # the file's integers stay, but for their sign
+            factors = np.abs(np.asarray(quant.scale) * scale).astype(np.float32)
+            kept = weights.data.astype(np.float64) / np.asarray(quant.scale).reshape(shape)
+            turned = (kept < -127.5) & (scale.reshape(shape) < 0.0)
+            if turned.any() or ((factors < 1e-30) & (scale != 0.0)).any():
+                return None
+            factors[scale == 0.0] = 1.0
+            quant = replace(quant, scale=tuple(float(f) for f in factors))
+        weights = replace(weights, type=replace(weights.type, quant=quant))
         names = []
         for tensor, data in ((weights, scaled), (bias, moved)):
             name = f"{tensor.name}/folded"

@@ -19,6 +19,12 @@ def _spatial_zero_pads(node: Node) -> tuple[int, int, int, int] | None:
     return top, left, bottom, right
 
 
+def _keeps_scale(pad: Node, graph: Graph) -> bool:
+    """Whether nothing is rescaled between the tensors before and behind it."""
+    x, y = graph.type(pad.inputs[0]).quant, graph.type(pad.outputs[0]).quant
+    return x is None or y is None or x == y
+
+
 def fuse_pad(graph: Graph) -> Graph:
     """The graph without such pad nodes in front of convolutions, be it with the reshape of a 1-D layer between."""
     producers = graph.producers()
@@ -27,7 +33,7 @@ def fuse_pad(graph: Graph) -> Graph:
     for node in graph.nodes:
         shape = producers.get(node.inputs[0])
         pad = producers.get(shape.inputs[0]) if shape is not None and shape.op == "reshape" else shape
-        extra = _spatial_zero_pads(pad) if pad is not None else None
+        extra = _spatial_zero_pads(pad) if pad is not None and _keeps_scale(pad, graph) else None
         if pad is None or shape is None or extra is None or node.op not in ("conv2d", "depthwise_conv2d"):
             nodes.append(node)
             continue

@@ -182,7 +182,7 @@ def _places(groups: Sequence[Sequence[int]]) -> list[int]:
 
 
 # Whatever the order of axes.
-_ELEMENTWISE = ("unary", "add", "sub", "mul", "div", "minimum", "maximum", "prelu")
+_ELEMENTWISE = ("unary", "fake_quant", "add", "sub", "mul", "div", "minimum", "maximum", "prelu")
 _CARRIES = (*_ELEMENTWISE, "pad", "mirror_pad", "gather", "slice", "concat")
 
 
@@ -364,6 +364,7 @@ HANDLERS: dict[str, Handler] = {
     "reshape": _reshape,
     "unary": _unary,
     "requantize": _unary,
+    "fake_quant": _unary,
     "add": _axes(lambda node, perm: node),
     "sub": _axes(lambda node, perm: node),
     "mul": _axes(lambda node, perm: node),

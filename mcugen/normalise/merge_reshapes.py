@@ -17,7 +17,7 @@ def merge_reshapes(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         node = replace(node, inputs=tuple(same.get(i, i) for i in node.inputs))
-        if node.op == "unary" and node.inputs[0] in origin:
+        if node.op in ("unary", "fake_quant") and node.inputs[0] in origin:
             (out,), source = node.outputs, origin[node.inputs[0]]
             inner = f"{out}/unshaped"
             while inner in tensors:

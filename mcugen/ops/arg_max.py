@@ -18,7 +18,7 @@ from mcugen.ops.mean import elements_in_order, infer_reduction
 from mcugen.ops.op import Op
 
 if TYPE_CHECKING:
-    from mcugen.read.onnx_context import Importer, OnnxNode
+    from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 

@@ -29,6 +29,7 @@ from mcugen.ops.op import (
     window_extent,
 )
 from mcugen.ops.space_to_batch import holds_phases
+from mcugen.ops.wide_weights import emit_layer
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -59,16 +60,19 @@ def import_conv(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     if bias.shape != weights.shape[:1]:
         ctx.invalid(n, f"bias {list(bias.shape)} does not fit {weights.shape[0]} output channels")
     window = ctx.window(n, ctx.shape(x)[2:], weights.shape[2:])
-    if spatial == 1:
-        weights = weights[:, :, :, None]
     attrs = dict(strides=window.strides, dilations=window.dilations, pads=window.pads)
     nhwc = ctx.to_channels_last(n, x)
-    if weights.shape[1] == 1 and groups == channels and channels > 1:
-        kernel = weights.transpose(2, 3, 1, 0).reshape(1, *weights.shape[2:], weights.shape[0])
-        y = ctx.emit(n, "depthwise_conv2d", [nhwc, ctx.add(n, kernel), ctx.add(n, bias)], attrs)
-    else:
-        kernel = weights.transpose(0, 2, 3, 1)
-        y = ctx.emit(n, "conv2d", [nhwc, ctx.add(n, kernel), ctx.add(n, bias)], {**attrs, "groups": groups})
+    depthwise = weights.shape[1] == 1 and groups == channels and channels > 1
+
+    def turn(w: Array) -> Array:
+        w = w[:, :, :, None] if spatial == 1 else w
+        if depthwise:
+            return w.transpose(2, 3, 1, 0).reshape(1, *w.shape[2:], w.shape[0])
+        return w.transpose(0, 2, 3, 1)
+
+    quant = ctx.scales(n, 1, 3 if depthwise else 0, turn)
+    op, more = ("depthwise_conv2d", {}) if depthwise else ("conv2d", {"groups": groups})
+    y = emit_layer(ctx, n, op, nhwc, turn(weights), bias, quant, {**attrs, **more})
     return [ctx.from_channels_last(n, y, rank=spatial + 2)]
 
 
@@ -209,9 +213,11 @@ def quantize_weighted(
     """Integer constants of an operator with (x, weights, bias), per channel of the weights' `axis`. The bias is int64
     with int16 activations, though it never leaves int32."""
     x, w, b = node.inputs
-    step = types[x].scale
+    step, given = types[x].scale, graph.type(w).quant
     try:
-        weights, bias, scales = quantize_weights(graph.constant(w), graph.constant(b), step, axis)
+        weights, bias, scales = quantize_weights(
+            graph.constant(w), graph.constant(b), step, axis, given.scale if given else None
+        )
     except ValueError as error:
         fix = "check the weights, and that the data are scaled as in training"
         raise ModelError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Array, Graph, Node, Tensor, TensorType
+from mcugen.ir import Array, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops.add import emit_binary
 from mcugen.ops.batch_matmul import emit_batch_matmul, emit_tflite_batch_matmul, swapped
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
@@ -20,17 +20,28 @@ from mcugen.ops.dynamic_range import is_dynamic, quantized_input, rescaled
 from mcugen.ops.functions import X
 from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of, dot_exact
 from mcugen.ops.unary import emit_unary
+from mcugen.ops.wide_weights import emit_layer
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
     from mcugen.read.tflite_import import TfliteImporter, TfliteNode
 
 
-def _dense(ctx: Importer, n: OnnxNode, x: str, weights: Array, bias: Array | None) -> str:
+def _dense(
+    ctx: Importer, n: OnnxNode, x: str, weights: Array, bias: Array | None, quant: Quant | None
+) -> str:
     """x [..., K] times weights [N, K], plus bias [N] if there is one."""
     if bias is None:
         bias = np.zeros(weights.shape[0], np.float32)
-    return ctx.emit(n, "fully_connected", [x, ctx.add(n, weights), ctx.add(n, bias)])
+    return emit_layer(ctx, n, "fully_connected", x, weights, bias, quant)
+
+
+def _gemm_scales(ctx: Importer, n: OnnxNode, index: int, turned: bool, alpha: float) -> Quant | None:
+    """The file's scales of constant weights, times alpha; none where alpha is not positive."""
+    quant = ctx.scales(n, index, 0, lambda w: w.T if turned else w) if alpha > 0.0 else None
+    if quant is None or alpha == 1.0:
+        return quant
+    return replace(quant, scale=tuple(float(np.float32(s * alpha)) for s in quant.scale))
 
 
 def import_gemm(ctx: Importer, n: OnnxNode) -> Sequence[str]:
@@ -46,17 +57,19 @@ def import_gemm(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     if constant_right:
         matrix = ctx.constant_input(n, 1, "weights")
         weights = alpha * (matrix if turn_b else matrix.T)
+        quant = _gemm_scales(ctx, n, 1, not turn_b, float(alpha))
         x = ctx.transpose(n, a, (1, 0)) if turn_a else a
     else:  # A B = (B' A')'
         matrix = ctx.constant_input(n, 0, "weights")
         weights = alpha * (matrix.T if turn_a else matrix)
+        quant = _gemm_scales(ctx, n, 0, turn_a, float(alpha))
         x = b if turn_b else ctx.transpose(n, b, (1, 0))
     if ctx.shape(x)[1] != weights.shape[1]:
         ctx.invalid(n, f"a product of {list(ctx.shape(a))} and {list(ctx.shape(b))}")
     rows = (ctx.shape(x)[0], weights.shape[0])  # of the dense layer's output
     full = rows if constant_right else rows[::-1]
     bias, rest = _gemm_bias(ctx, n, full, constant_right)
-    y = _dense(ctx, n, x, weights, bias)
+    y = _dense(ctx, n, x, weights, bias, quant)
     y = y if constant_right else ctx.transpose(n, y, (1, 0))
     return [ctx.emit(n, "add", [y, rest]) if rest else y]
 
@@ -114,13 +127,15 @@ def import_matmul(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     shape = (*np.broadcast_shapes(lead, other), *rows, *columns)
     if left:
         weights = matrix.reshape(-1, sa[-1])
+        quant = ctx.scales(n, 0, 0, lambda w: w.reshape(-1, sa[-1]))
         x = ctx.reshape(n, x, (1, *sb)) if vector else ctx.transpose(n, x, swapped(len(sb)))
-        y = _dense(ctx, n, x, weights, None)
+        y = _dense(ctx, n, x, weights, None, quant)
         if not vector:
             y = ctx.transpose(n, y, swapped(len(sb)))
     else:
         weights = matrix.reshape(sa[-1], -1).T
-        y = _dense(ctx, n, ctx.reshape(n, x, (1, *sa)) if vector else x, weights, None)
+        quant = ctx.scales(n, 1, 0, lambda w: w.reshape(sa[-1], -1).T)
+        y = _dense(ctx, n, ctx.reshape(n, x, (1, *sa)) if vector else x, weights, None, quant)
     return [ctx.reshape(n, y, shape)]
 
 

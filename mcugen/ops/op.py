@@ -150,17 +150,18 @@ def activation_limits(node: Node, y: TensorType) -> tuple[int, int]:
 
 
 def quantize_weights(
-    weights: Array, bias: Array, input_scale: float, axis: int
+    weights: Array, bias: Array, input_scale: float, axis: int, given: Sequence[float] | None = None
 ) -> tuple[Array, Array, tuple[float, ...]]:
     """Symmetric int8 weights per channel of `axis`, int32 bias at scale s_in * s_c, and the scales s_c.
 
     semantics.md, section 0: s_c = float32(max|w_c| / 127), 1 where all are zero, raised until |bias| < 2^30.
+    `given`: the scales that the model file names; then the weights may be -128, too.
     Weights are float [...], bias float [C]; returns int8, int32 [C], C floats (float32 values). Raises ValueError
     with a sentence where no float32 scale is large enough for a bias.
     """
     others = tuple(i for i in range(weights.ndim) if i != axis)
     peak = np.abs(weights.astype(np.float64)).max(axis=others, initial=0.0)
-    scales = (peak / 127.0).astype(np.float32)
+    scales = (peak / 127.0 if given is None else np.array(given)).astype(np.float32)
     scales[~(scales > 0.0)] = 1.0
     needed = np.abs(bias.astype(np.float64)) / (input_scale * (2.0**30 - 1.0))
     if (needed > 1e38).any():
@@ -171,7 +172,8 @@ def quantize_weights(
     exact = scales.astype(np.float64)
     shape = [1] * weights.ndim
     shape[axis] = -1
-    quantized = np.clip(round_half_away(weights / exact.reshape(shape)), -127, 127).astype(np.int8)
+    steps = round_half_away(weights / exact.reshape(shape))
+    quantized = np.clip(steps, -127 if given is None else -128, 127).astype(np.int8)
     integer_bias = round_half_away(bias / (input_scale * exact)).astype(np.int32)
     return quantized, integer_bias, tuple(float(s) for s in scales)
 

@@ -17,6 +17,7 @@ import numpy as np
 from mcugen.ir import Array, Graph, Node, Tensor, TensorType
 from mcugen.ops.conv2d import quantize_weighted, requantize, tflite_weights
 from mcugen.ops.op import Op, clamp_array, clamp_exact, clamp_of
+from mcugen.ops.wide_weights import check_narrow
 
 if TYPE_CHECKING:
     from mcugen.read.onnx_import import Importer, OnnxNode
@@ -39,13 +40,18 @@ def import_conv_transpose(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     if bias.shape != (filters,):
         ctx.invalid(n, f"bias {list(bias.shape)} does not fit {filters} output channels")
     strides, pads = _window(ctx, n, shape[2:], weights.shape[2:])
-    if spatial == 1:
-        weights = weights[:, :, :, None]
-    split = weights.reshape(groups, -1, *weights.shape[1:])  # [g, C/g, O/g, kh, kw]
-    kernel = split.transpose(0, 2, 3, 4, 1).reshape(filters, *weights.shape[2:], -1)
+
+    def turn(w: Array) -> Array:
+        w = w[:, :, :, None] if spatial == 1 else w
+        split = w.reshape(groups, -1, *w.shape[1:])  # [g, C/g, O/g, kh, kw]
+        return split.transpose(0, 2, 3, 4, 1).reshape(filters, *w.shape[2:], -1)
+
+    quant = ctx.scales(n, 1, 0, turn)
+    check_narrow(ctx, n, turn(weights), quant)
+    kernel = ctx.add(n, turn(weights), quant)
     attrs = {"strides": strides, "pads": pads, "groups": groups}
     x = ctx.to_channels_last(n, n.inputs[0])
-    y = ctx.emit(n, "transpose_conv", [x, ctx.add(n, kernel), ctx.add(n, bias)], attrs)
+    y = ctx.emit(n, "transpose_conv", [x, kernel, ctx.add(n, bias)], attrs)
     return [ctx.from_channels_last(n, y, rank=spatial + 2)]
 
 

@@ -72,6 +72,9 @@ def _group(
         fixed = OPS[node.op].fixed_quant(node, types[node.outputs[0]])
         if fixed is not None:
             groups.pinned[groups.find(node.outputs[0])] = fixed
+    for name, tensor in graph.tensors.items():  # what the model file fixes
+        if tensor.data is None and tensor.type.quant is not None:
+            groups.pinned[groups.find(name)] = tensor.type.quant
     conflicts = []
     for node in integer:
         output = node.outputs[0]
@@ -158,7 +161,8 @@ def quantize(graph: Graph, ranges: Ranges, types: Types | None = None, usual: DT
             nodes.append(conversion(node.inputs[0], node.outputs[0], tensors, node.origin))
             continue
         if kinds[node.outputs[0]] is DType.FLOAT32:
-            tensors |= {i: graph.tensors[i] for i in node.inputs if graph.is_constant(i)}
+            reals = [graph.tensors[i] for i in node.inputs if graph.is_constant(i)]
+            tensors |= {t.name: replace(t, type=TensorType(t.shape, t.type.dtype)) for t in reals}
             nodes.append(node)
             continue
         changed, added, extra = _requantized_inputs(graph, node, conflicts, quantized_types)

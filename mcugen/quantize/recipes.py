@@ -83,7 +83,8 @@ def _int8(tensor: Tensor, axis: int | None) -> Tensor:
     if axis is None or tensor.data is None:
         return tensor
     nothing: Array = np.zeros(tensor.shape[axis], np.float32)
-    data, _, scales = quantize_weights(tensor.data, nothing, 1.0, axis)
+    given = tensor.type.quant.scale if tensor.type.quant else None  # of a file with quantized weights
+    data, _, scales = quantize_weights(tensor.data, nothing, 1.0, axis, given)
     quant = Quant(scales, (0,) * len(scales), axis)
     return replace(tensor, type=TensorType(tensor.shape, DType.INT8, quant), data=data)
 

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
-import onnx
 
 from mcugen.errors import Fault
-from mcugen.ir import Array, Node, Tensor, TensorType
+from mcugen.ir import Array, Node, Quant, Tensor, TensorType
 from mcugen.ops import OPS
+from mcugen.read.onnx_node import OnnxNode
+from mcugen.read.quantized import Code, read_code
 from mcugen.rewrite import index_makers
 
 CHECK = "check the exporter; onnx.checker may say more"
 ELEMENT_LIMIT = (
     1 << 28
 )  # elements of one activation: far beyond any microcontroller, below any memory trouble
-
-
-@dataclass(frozen=True)
-class OnnxNode:
-    """One node of the file. Omitted optional inputs are ""."""
-
-    op_type: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attrs: Mapping[str, Any]
-    proto: onnx.NodeProto
-
-    @property
-    def origin(self) -> str:
-        return f'onnx:{self.op_type} "{self.name}"'
-
-    def attr(self, name: str, default: Any = None) -> Any:
-        return self.attrs.get(name, default)
-
-    def has_input(self, index: int) -> bool:
-        return index < len(self.inputs) and self.inputs[index] != ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +49,8 @@ class Importer:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)  # name in the file -> tensor that stands for it
+    coded: dict[str, Code] = field(default_factory=dict)  # quantized activations, by name in the file
+    steps: dict[str, Array] = field(default_factory=dict)  # scales by element of dequantized constants
 
     # --- what a room asks ---
 
@@ -85,6 +66,25 @@ class Importer:
     def is_index(self, name: str) -> bool:
         """Whether a tensor holds indices of ArgMax or ArgMin, reshaped or not."""
         return self.resolve(name) in index_makers(self.nodes)
+
+    def code(self, n: OnnxNode) -> Code:
+        """The code that a QuantizeLinear or DequantizeLinear of an activation names."""
+        return read_code(self, n)
+
+    def scales(
+        self, n: OnnxNode, index: int, axis: int, turn: Callable[[Array], Array] = lambda a: a
+    ) -> Quant | None:
+        """The scales that the file gives dequantized weights, one per index of `axis` once `turn` has moved them to
+        where the operator has them; None for weights that are just real numbers."""
+        steps = self.steps.get(n.inputs[index])
+        if steps is None:
+            return None
+        rows = np.moveaxis(turn(steps), axis, 0)
+        rows = rows.reshape(len(rows), -1)
+        if rows.size == 0 or (rows != rows[:, :1]).any():
+            fix = "quantize weights per tensor or per output channel"
+            self.unsupported(n, "its weights' scales differ inside of an output channel", fix)
+        return Quant(tuple(float(s) for s in rows[:, 0]), (0,) * len(rows), axis)
 
     def constant_input(self, n: OnnxNode, index: int, what: str) -> Array:
         """A constant float input, as float32."""
@@ -128,11 +128,11 @@ class Importer:
             unique, count = f"{name}.{count}", count + 1
         return unique
 
-    def add(self, n: OnnxNode, array: Array) -> str:
-        """A float32 constant."""
+    def add(self, n: OnnxNode, array: Array, quant: Quant | None = None) -> str:
+        """A float32 constant, with the quantization that the file gives it."""
         name = self._fresh(f"{n.outputs[0]}/constant")
         data = np.ascontiguousarray(array, np.float32)
-        self.tensors[name] = Tensor(name, TensorType(data.shape), data)
+        self.tensors[name] = Tensor(name, TensorType(data.shape, quant=quant), data)
         return name
 
     def emit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,18 @@ from mcugen.ops import ONNX_IMPORTS
 from mcugen.read.fold import FOLDABLE, constant_value, evaluate
 from mcugen.read.indices import check_indices
 from mcugen.read.onnx_check import form_faults
-from mcugen.read.onnx_context import CHECK, ELEMENT_LIMIT, Importer, NodeFault, OnnxNode, Window
+from mcugen.read.onnx_context import CHECK, ELEMENT_LIMIT, Importer, NodeFault, Window
 from mcugen.read.onnx_file import LoadedModel, load_onnx, nonfinite_initializers
+from mcugen.read.onnx_node import OnnxNode
+from mcugen.read.quantized import (
+    DYNAMIC,
+    EXPANDED,
+    MOVES_CONSTANTS,
+    Code,
+    dequantize_constant,
+    expand,
+    name_sources,
+)
 
 __all__ = ["ImportedModel", "Importer", "OnnxNode", "Window", "import_model", "import_onnx"]
 
@@ -37,6 +47,8 @@ class ImportedModel:
     graph: Graph
     file: LoadedModel
     notes: tuple[str, ...]
+    codes: Mapping[str, Code] = field(default_factory=dict)  # of outputs that are integers in the file
+    dynamic: bool = False  # whether the file quantizes activations with scales computed while it runs
 
 
 def counted(things: Sized, what: str) -> str:
@@ -52,6 +64,8 @@ def _node(proto: onnx.NodeProto, index: int) -> OnnxNode:
             value = value.decode("utf-8", "replace")
         attrs[attribute.name] = value
     name = proto.name or (proto.output[0] if proto.output else f"node {index}")
+    if proto.domain == "com.microsoft" and proto.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        proto = helper.make_node(proto.op_type, proto.input, proto.output, proto.name, **attrs)
     domain = f"{proto.domain}." if proto.domain not in ("", "ai.onnx") else ""
     return OnnxNode(f"{domain}{proto.op_type}", name, tuple(proto.input), tuple(proto.output), attrs, proto)
 
@@ -63,6 +77,7 @@ def _unsupported_types(nodes: Sequence[OnnxNode]) -> dict[str, Fault]:
         for n in nodes
         if n.op_type not in ONNX_IMPORTS
         and n.op_type not in FOLDABLE
+        and n.op_type not in EXPANDED
         and n.op_type not in ("Shape", "Constant")
     }
 
@@ -149,6 +164,13 @@ def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
 
 def _import_node(ctx: Importer, n: OnnxNode) -> None:
     """Fold a node whose inputs are constants, or let its room import it."""
+    before, parts = len(ctx.tensors), expand(ctx, n)
+    if parts is not None:
+        for part in parts:
+            _import_node(ctx, part)
+        name_sources(ctx, n, parts, before)
+        return
+    constant = all(not i or ctx.value(i) is not None for i in n.inputs)
     if n.op_type == "Constant":
         results: Sequence[Array] = [constant_value(n.proto)]
     elif n.op_type == "Shape":
@@ -156,8 +178,13 @@ def _import_node(ctx: Importer, n: OnnxNode) -> None:
         results = [shape[n.attr("start", 0) : n.attr("end", len(shape))]]
     elif n.op_type == "Size" and n.inputs:
         results = [np.array(int(np.prod(ctx.shape(n.inputs[0]))), np.int64)]
-    elif n.op_type in FOLDABLE and all(not i or ctx.value(i) is not None for i in n.inputs):
-        results = evaluate(n.proto, [ctx.value(i) if i else None for i in n.inputs], ctx.opset)
+    elif n.op_type == "DequantizeLinear" and constant:
+        results = dequantize_constant(ctx, n)
+    elif n.op_type in FOLDABLE and constant:
+        values = [ctx.value(i) if i else None for i in n.inputs]
+        results = evaluate(n.proto, values, ctx.opset)
+        if n.op_type in MOVES_CONSTANTS and n.inputs[0] in ctx.steps:
+            ctx.steps[n.outputs[0]] = evaluate(n.proto, [ctx.steps[n.inputs[0]], *values[1:]], ctx.opset)[0]
     elif n.op_type in ONNX_IMPORTS:
         _require_float(ctx, n)
         for output, tensor in zip(n.outputs, ONNX_IMPORTS[n.op_type](ctx, n), strict=False):
@@ -321,7 +348,8 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
         ctx.tensors,
     )
     check_indices(graph, loaded.path.name)
-    return ImportedModel(graph, loaded, tuple(notes))
+    codes = {o: ctx.coded[o] for o in outputs if o in ctx.coded}
+    return ImportedModel(graph, loaded, tuple(notes), codes, any(n.op_type in DYNAMIC for n in nodes))
 
 
 def import_onnx(path: str | Path) -> ImportedModel:

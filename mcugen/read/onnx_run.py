@@ -10,17 +10,20 @@ import onnx
 import onnxruntime
 
 from mcugen.errors import Fault, ModelError
-from mcugen.ir import Array
+from mcugen.ir import Array, DType
 from mcugen.read.onnx_file import LoadedModel
+from mcugen.read.quantized import Code
 
 
 class OnnxRunner:
-    """A session on the original file, inputs in the file's shapes with a batch of 1.
+    """A session on the original file, inputs in the file's shapes with a batch of 1. Outputs that are integers by one
+    of `codes` are given as the real numbers that they stand for.
 
     Raises ModelError if onnxruntime refuses the file.
     """
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, codes: Mapping[str, Code] | None = None) -> None:
+        self.codes = codes or {}
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
@@ -67,4 +70,13 @@ class OnnxRunner:
                     [Fault("model", str(error).splitlines()[0][:300], "check the export with onnx.checker")],
                 ) from None
             results.append([o[:1] for o in outputs] if batch > 1 else outputs)
-        return [np.stack([r[i] for r in results]) for i in range(len(results[0]))]
+        names = [o.name for o in self.session.get_outputs()]
+        return [self._real(n, np.stack([r[i] for r in results])) for i, n in enumerate(names)]
+
+    def _real(self, name: str, values: Array) -> Array:
+        code = self.codes.get(name)
+        if code is None or code.dynamic:
+            return values
+        shift = 128 if code.dtype is DType.UINT8 else 0
+        steps = values.astype(np.float32) - np.float32(shift + code.zero_point)
+        return np.asarray(np.float32(code.scale) * steps)

@@ -18,8 +18,10 @@ from mcugen.kernels.kernel import Tables
 from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.naming import c_name
-from mcugen.pipeline import check_types, final_graph, find_ranges, float_notes, lay_out, read
+from mcugen.normalise.annotations import annotated
+from mcugen.pipeline import check_types, complete_ranges, final_graph, find_ranges, float_notes, lay_out, read
 from mcugen.progress import Progress, silent, stage
+from mcugen.quantize.annotated import origin_notes, spread_annotations
 from mcugen.quantize.layers import check_wishes
 from mcugen.quantize.ptq import Ranges
 from mcugen.quantize.recipes import TRAITS, Recipe
@@ -82,12 +84,18 @@ def analyze(
     check_types(recipe, settings, source.quantized)
     check_wishes(graph, settings.layers)
     calibrates = TRAITS[recipe].calibrated and not source.quantized
-    placeholders = calib is None and calibrates
+    spread = spread_annotations(graph) if calibrates and annotated(graph) else None
+    if spread:
+        graph = spread.graph
+        source = replace(source, graph=graph)
+    placeholders = calib is None and calibrates and not (spread and not spread.missing)
     if placeholders:
-        ranges = placeholder_ranges(graph)
+        ranges = {**placeholder_ranges(graph), **(spread.ranges if spread else {})}
         notes.append(
             "without --calib the ranges are placeholders: sizes may differ a little from the build's"
         )
+    elif spread:
+        ranges = complete_ranges(spread, settings, progress, notes).ranges
     elif calibrates:
         calibrated = find_ranges(graph, settings, progress, notes)
         source, ranges = replace(source, graph=calibrated.graph), calibrated.ranges
@@ -95,7 +103,7 @@ def analyze(
         final = final_graph(source, ranges, settings, board, notes)
         library = lay_out(final, board, _name(model), model.name, source.sha256, "")
         _, tables = render(library)
-    notes += float_notes(final, board)
+    notes += [*(origin_notes(spread, final) if spread else []), *float_notes(final, board)]
     result = describe(library, tables, {}, graph, {}, notes, source.format, signature)
     for key in ("files", "ranges", "command"):
         del result[key]

@@ -13,6 +13,7 @@ from mcugen.kernels import KERNELS
 from mcugen.kernels.kernel import Kernel
 from mcugen.ops import OPS
 from mcugen.read.fold import FOLDABLE
+from mcugen.read.quantized import EXPANDED
 from mcugen.select import ALIASES
 
 HEAD = """# Operators
@@ -65,6 +66,8 @@ def operators_page() -> str:
         else:
             lines.append(f"* kernels: {row['note'] or 'none: only an import'}")
         lines.append("")
+    integers = sorted(name.removeprefix("com.microsoft.") for name in EXPANDED)
+    lines += ["## ONNX operators on integers, taken apart on import", "", ", ".join(integers), ""]
     lines += ["## In constant parts of an ONNX model also", "", ", ".join(table["constant"])]
     return "\n".join(lines) + "\n"
 

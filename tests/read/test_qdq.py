@@ -1,0 +1,327 @@
+"""Quantized ONNX: files of onnxruntime, torchao and Brevitas, operators on integers, and files that contradict
+themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, numpy_helper
+from onnx_net import Net, loaded, smooth_samples
+from onnxruntime.quantization import quantize_dynamic
+from quantized_net import INT8, QDQ, QOPERATOR, UINT8, built, dense, one_d, quantize, residual
+
+import mcugen
+from mcugen.errors import McugenError, ModelError, UnsupportedError, UsageError
+from mcugen.graph_file import load_graph
+from mcugen.ir import Array
+from mcugen.normalise import normalise
+from mcugen.normalise.annotations import annotated
+from mcugen.read.float_check import check_import
+from mcugen.read.onnx_import import import_model
+
+ZERO = np.int8(0)
+FILES = Path(__file__).parent / "quantized"
+
+
+def _no_float(folder: Path) -> bool:
+    sources = [re.sub(r"/\*.*?\*/", "", p.read_text(), flags=re.S) for p in (folder / "src").glob("*.c")]
+    return not any(re.search(r"\b(float|double)\b", text) for text in sources)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize(
+    ("form", "activations", "weights"),
+    [(QDQ, INT8, INT8), (QDQ, UINT8, UINT8), (QOPERATOR, UINT8, INT8), (QOPERATOR, INT8, INT8)],
+)
+@pytest.mark.parametrize(("network", "noise"), [(residual, 35.0), (one_d, 32.0), (dense, 45.0)])
+def test_files_of_onnxruntime(
+    network: Callable[[], Any],
+    noise: float,
+    form: Any,
+    activations: Any,
+    weights: Any,
+    per_channel: bool,
+    tmp_path: Path,
+) -> None:
+    model, shape = network()
+    types = {"activation_type": activations, "weight_type": weights, "per_channel": per_channel}
+    path = quantize(model, shape, tmp_path, quant_format=form, **types)
+    manifest, report = built(path, tmp_path)
+    assert report.ok
+    assert report.float_report is not None and report.float_report.sqnr is not None
+    assert report.float_report.agreement is not None
+    assert report.float_report.sqnr > noise
+    assert report.float_report.agreement >= 0.98  # drawn weights, so that classes lie close together
+    assert _no_float(tmp_path / "out" / manifest["name"])
+    assert any(
+        note.startswith("quantized model: ranges") and "calibrated" not in note for note in manifest["notes"]
+    )
+
+
+@pytest.mark.parametrize("name", ["torchao_2d", "torchao_1d", "brevitas_2d", "brevitas_1d"])
+def test_files_of_torch(name: str, tmp_path: Path) -> None:
+    manifest, report = built(FILES / f"{name}.onnx", tmp_path)
+    assert report.ok
+    assert report.float_report is not None and report.float_report.sqnr is not None
+    assert report.float_report.agreement is not None
+    assert report.float_report.sqnr > 35.0
+    assert report.float_report.agreement >= 0.99
+    assert _no_float(tmp_path / "out" / manifest["name"])
+
+
+def test_the_weights_are_the_integers_of_the_file(tmp_path: Path) -> None:
+    model, shape = dense()
+    path = quantize(model, shape, tmp_path, quant_format=QDQ, activation_type=INT8, per_channel=True)
+    values = {i.name: numpy_helper.to_array(i) for i in onnx.load(path).graph.initializer}
+    layers = [
+        n for n in onnx.load(path).graph.node if n.op_type == "DequantizeLinear" and n.input[0] in values
+    ]
+    weights = [values[n.input[0]] for n in layers if values[n.input[0]].ndim == 2]
+    biases = [values[n.input[0]] for n in layers if values[n.input[0]].dtype == np.int32]
+    build = mcugen.build(path, board="host", out=tmp_path / "out")
+    graph = load_graph(build.path / "quantized.graph.npz")
+    ours = [n for n in graph.nodes if n.op == "fully_connected"]
+    for node, w, b in zip(ours, weights, biases, strict=True):
+        mine = graph.constant(node.inputs[1])
+        assert np.array_equal(mine, w) or np.array_equal(mine, w.T)
+        assert np.array_equal(graph.constant(node.inputs[2]), b)
+
+
+@pytest.mark.parametrize(("network", "noise"), [(residual, 30.0), (one_d, 25.0), (dense, 25.0)])
+def test_dynamic_quantization_is_calibrated(network: Callable[[], Any], noise: float, tmp_path: Path) -> None:
+    model, shape = network()
+    source, path = tmp_path / "float.onnx", tmp_path / "dynamic.onnx"
+    onnx.save(model, source)
+    quantize_dynamic(source, path)
+    with pytest.raises(UsageError, match="calibration data"):
+        mcugen.build(path, board="host", out=tmp_path / "out")
+    samples = smooth_samples(np.random.default_rng(3), 64, shape)
+    _, report = built(path, tmp_path, calib=samples)
+    assert report.ok
+    assert report.float_report is not None and report.float_report.sqnr is not None
+    assert report.float_report.sqnr > noise
+
+
+# --- single graphs ---
+
+
+class Quantized(Net):
+    """A net with quantized tensors."""
+
+    def q(self, x: str, scale: Any, zero: Any = ZERO, **attrs: Any) -> str:
+        return str(
+            self.add("QuantizeLinear", x, self.constant(np.float32(scale)), self.constant(zero), **attrs)
+        )
+
+    def dq(self, x: str, scale: Any, zero: Any = ZERO, **attrs: Any) -> str:
+        return str(
+            self.add("DequantizeLinear", x, self.constant(np.float32(scale)), self.constant(zero), **attrs)
+        )
+
+    def qdq(self, x: str, scale: float, zero: Any = ZERO) -> str:
+        return self.dq(self.q(x, scale, zero), scale, zero)
+
+
+def _graph(model: onnx.ModelProto) -> Any:
+    imported = import_model(loaded(model))
+    graph = normalise(imported.graph)
+    check_import(imported, graph)
+    return graph
+
+
+def _save(model: onnx.ModelProto, folder: Path) -> Path:
+    onnx.save(model, folder / "net.onnx")
+    return folder / "net.onnx"
+
+
+def _conv(net: Quantized, x: str, weights: Array, *more: str, **attrs: Any) -> str:
+    return str(net.add("Conv", x, net.dq(net.constant(weights), 0.01), *more, kernel_shape=[3, 3], **attrs))
+
+
+def test_uint8_and_doubled_and_clipped_pairs_are_one_annotation(tmp_path: Path) -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    x = net.qdq(net.qdq(net.input(1, 2, 6, 6), 0.02), 0.02)  # doubled
+    y = net.add("Relu", _conv(net, x, rng.integers(-127, 128, (4, 2, 3, 3), np.int8)))
+    code = 0.05, np.uint8(0)
+    clipped = net.add(
+        "Clip", net.q(y, *code), net.constant(np.uint8(0)), net.constant(np.uint8(15))
+    )  # 4 bits
+    graph = _graph(net.model(net.dq(clipped, *code)))
+    assert [n.op for n in graph.nodes if n.op not in ("transpose", "reshape")] == ["conv2d"]
+    (conv,) = (n for n in graph.nodes if n.op == "conv2d")
+    quant = graph.type(conv.outputs[0]).quant
+    assert quant is not None and (quant.scale, quant.zero_point) == ((float(np.float32(0.05)),), (-128,))
+    assert conv.attrs["clamp"] == pytest.approx((0.0, 0.75))
+
+
+def test_batch_normalization_behind_quantized_weights_changes_only_their_scales(tmp_path: Path) -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    integers = rng.integers(-127, 128, (4, 2, 3, 3), np.int8)
+    y = _conv(net, net.qdq(net.input(1, 2, 6, 6), 0.02), integers)
+    numbers = ([1.5, -0.7, 0.0, 0.2], [0.1, 0.2, 0.3, 0.4], [0.0, 1.0, 0.5, 0.2], [0.5, 2.0, 1.0, 1.5])
+    y = net.add("BatchNormalization", y, *(net.constant(np.array(v)) for v in numbers))
+    path = _save(net.model(net.qdq(y, 0.05)), tmp_path)
+    build = mcugen.build(path, board="host", out=tmp_path / "out", debug_layers=True)
+    graph = load_graph(build.path / "net.graph.npz")
+    (conv,) = (n for n in graph.nodes if n.op == "conv2d")
+    signs = np.array([1, -1, 0, 1]).reshape(4, 1, 1, 1)
+    kept = graph.constant(conv.inputs[1])
+    expected = (integers.transpose(0, 2, 3, 1) * signs).astype(np.int8)
+    assert np.array_equal(kept, expected[: len(kept)]) or np.array_equal(kept, expected[[0, 1, 3]])
+
+
+def test_integer_operators_and_an_integer_output(tmp_path: Path) -> None:
+    net, rng = Quantized(), np.random.default_rng(1)
+    code = [net.constant(np.float32(0.03)), net.constant(np.uint8(120))]
+    out = [net.constant(np.float32(0.1)), net.constant(np.uint8(100))]
+    x = net.add("QuantizeLinear", net.input(1, 3, 8, 8), *code)
+    padded = net.add("Pad", x, net.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1])), code[1])
+    w = [
+        net.constant(rng.integers(0, 255, (4, 3, 3, 3)).astype(np.uint8)),
+        net.constant(np.float32(0.01)),
+        net.constant(np.uint8(130)),
+    ]
+    y = net.add(
+        "QLinearConv", padded, *code, *w, *out, net.constant(rng.integers(-900, 900, 4).astype(np.int32))
+    )
+    pooled = net.add("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2])
+    flat = net.add(
+        "Reshape", net.add("Transpose", pooled, perm=[0, 2, 3, 1]), net.constant(np.array([1, 64]))
+    )
+    m = [
+        net.constant(rng.integers(-127, 128, (64, 5)).astype(np.int8)),
+        net.constant(np.full(5, 0.01, np.float32)),
+        net.constant(np.zeros(5, np.int8)),
+    ]
+    last = net.add(
+        "QLinearMatMul", flat, *out, *m, net.constant(np.float32(0.3)), net.constant(np.uint8(128))
+    )
+    model = net.model(last)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
+    manifest, report = built(_save(model, tmp_path), tmp_path)
+    assert report.ok
+    assert report.float_report is not None and report.float_report.sqnr is not None
+    assert report.float_report.sqnr > 35.0
+    assert manifest["outputs"][0]["dtype"] == "int8"
+    assert manifest["outputs"][0]["zero_point"] == 0
+
+
+def test_a_statically_quantized_operand_of_conv_integer(tmp_path: Path) -> None:
+    net, rng = Quantized(), np.random.default_rng(2)
+    x = net.q(net.input(1, 2, 6, 6), 0.02, np.uint8(128))
+    w = net.constant(rng.integers(-127, 128, (4, 2, 3, 3)).astype(np.int8))
+    sums = net.add("ConvInteger", x, w, net.constant(np.uint8(128)), kernel_shape=[3, 3])
+    y = net.add("Mul", net.add("Cast", sums, to=TensorProto.FLOAT), net.constant(np.float32(0.02 * 0.01)))
+    graph = _graph(net.model(net.qdq(y, 0.05)))
+    assert {n.op for n in graph.nodes} <= {"conv2d", "transpose", "reshape"}
+    assert annotated(graph)
+
+
+# --- files that contradict themselves: all faults at once, by name ---
+
+
+def _faults(model: onnx.ModelProto, kind: type[McugenError]) -> str:
+    with pytest.raises(kind) as caught:
+        import_model(loaded(model))
+    return str(caught.value)
+
+
+def test_contradictions_are_all_named() -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    integers = rng.integers(-127, 128, (4, 2, 3, 3), np.int8)
+    x = net.input(1, 2, 6, 6)
+    other_scale = net.dq(net.q(x, 0.02), 0.03)
+    other_point = net.dq(net.q(x, 0.02, np.uint8(3)), 0.02, np.uint8(4))
+    zero = net.qdq(x, 0.0)
+    many = net.add("DequantizeLinear", net.constant(integers), net.constant(np.ones(3)), axis=0, name="many")
+    blocks = net.add(
+        "Conv",
+        x,
+        net.add("DequantizeLinear", net.constant(integers), net.constant(np.array([1.0, 2.0])), axis=1),
+        name="inner",
+    )
+    total = net.add("Sum", *(net.add("Relu", t) for t in (other_scale, other_point, zero)))
+    model = net.model(total, net.add("Conv", x, many), blocks)
+    text = _faults(model, ModelError)
+    assert "4 nodes" in text or "5 nodes" in text
+    for words in (
+        "with scale 0.0299999993",
+        "uint8 with scale 0.0199999996 and zero point 4",
+        "the scale 0 is no positive number",
+        "3 scales for axis 0",
+        'onnx:Conv "inner": its weights\' scales differ inside of an output channel',
+    ):
+        assert words in text, text
+
+
+def test_what_is_not_supported_is_all_named() -> None:
+    net = Quantized()
+    x = net.input(1, 2, 6, 6)
+    wide = net.qdq(x, 0.02, np.int16(0))
+    channels = net.add(
+        "QuantizeLinear",
+        x,
+        net.constant(np.array([0.1, 0.2])),
+        net.constant(np.zeros(2, np.int8)),
+        axis=1,
+        name="channels",
+    )
+    computed = net.add(
+        "QuantizeLinear", x, net.add("ReduceMax", x, keepdims=0), net.constant(np.int8(0)), name="computed"
+    )
+    whole = net.add("Relu", net.q(x, 0.1), name="whole")
+    model = net.model(wide, channels, computed, whole)
+    text = _faults(model, UnsupportedError)
+    for words in (
+        "int16 activations are not supported",
+        '"channels": an activation with 2 scales',
+        '"computed": its scale',
+        '"whole": computes with the integers',
+    ):
+        assert words in text, text
+
+
+def test_mangled_files_are_refused_with_sentences(tmp_path: Path) -> None:
+    model, shape = residual()
+    path = quantize(model, shape, tmp_path, quant_format=QOPERATOR, per_channel=True)
+    original, rng = onnx.load(path), np.random.default_rng(0)
+    for _ in range(120):
+        broken = onnx.ModelProto()
+        broken.CopyFrom(original)
+        for _ in range(rng.integers(1, 4)):
+            node = broken.graph.node[rng.integers(len(broken.graph.node))]
+            place = int(rng.integers(max(len(node.input), 1)))
+            others = [i.name for i in broken.graph.initializer]
+            what = rng.integers(4)
+            if what == 0 and node.input:
+                node.input[place] = others[rng.integers(len(others))]
+            elif what == 1:
+                del node.input[place:]
+            elif what == 2:
+                node.op_type = str(
+                    rng.choice(["QuantizeLinear", "DequantizeLinear", "QLinearConv", "Clip", "Concat"])
+                )
+            else:
+                tensor = broken.graph.initializer[rng.integers(len(others))]
+                values = numpy_helper.to_array(tensor)
+                tensor.CopyFrom(
+                    numpy_helper.from_array(np.ravel(values)[: rng.integers(values.size + 1)], tensor.name)
+                )
+        with contextlib.suppress(ModelError, UnsupportedError):
+            normalise(import_model(loaded(broken)).graph)
+
+
+def test_recipes_of_other_types(tmp_path: Path) -> None:
+    model, shape = dense()
+    path = quantize(model, shape, tmp_path, quant_format=QDQ)
+    with pytest.raises(UsageError, match="to 8 bits, int16x8 to 16"):
+        mcugen.build(path, board="host", out=tmp_path / "out", quantize="int16x8", calib="random")
+    build = mcugen.build(path, board="host", out=tmp_path / "out", quantize="float32")
+    assert any("leaves the scales of its activations aside" in note for note in build.manifest["notes"])
