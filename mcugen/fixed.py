@@ -12,6 +12,7 @@ float64: so does the build that the tests compare with, where older sources have
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +31,22 @@ def round_half_away(x: ArrayLike) -> Ints:
     whole = np.trunc(values)
     up = np.abs(values - whole) >= 0.5  # the difference is exact, unlike floor(x + 0.5)
     return np.asarray(whole.astype(np.int64) + np.where(up, np.sign(values), 0).astype(np.int64))
+
+
+def quantize_real(real: ArrayLike, scale: float, zero_point: int, dtype: str) -> NDArray[Any]:
+    """Integers of real values as the C computes them, in float32: round(real / scale) + zero point, clamped to the
+    type; NaN becomes the zero point."""
+    limits = np.iinfo(dtype)
+    span = float(limits.max) - float(limits.min)
+    with np.errstate(all="ignore"):
+        scaled = np.asarray(real, np.float32) / np.float32(scale)
+    scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=span, neginf=-span), -span, span)
+    return np.clip(round_half_away(scaled) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def dequantize_real(q: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
+    """float32 values of integers as the C computes them."""
+    return np.asarray(np.float32(scale) * (q.astype(np.int32) - zero_point).astype(np.float32))
 
 
 def quantize_multiplier(d: float) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import cffi
 import numpy as np
 
 from mcugen.errors import Fault, ToolError, UsageError
-from mcugen.fixed import round_half_away
+from mcugen.fixed import dequantize_real, quantize_real
 from mcugen.ir import Array
 from mcugen.manifest import load_manifest
 from mcugen.render import environment
@@ -251,22 +251,12 @@ def as_bytes(values: Array) -> Array:
 
 
 def quantize_port(real: Array, port: Mapping[str, Any]) -> Array:
-    """A port's elements for real values: integers computed in float32 exactly as the C helper does, where NaN becomes
-    the zero point."""
+    """A port's elements for real values; what has no scale as it is."""
     if port["scale"] is None:
         return np.asarray(real, port["dtype"])
-    limits = np.iinfo(port["dtype"])
-    span = float(limits.max) - float(limits.min)
-    with np.errstate(all="ignore"):
-        scaled = np.asarray(real, np.float32) / np.float32(port["scale"])
-    scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=span, neginf=-span), -span, span)
-    q = round_half_away(scaled) + int(port["zero_point"])
-    return np.asarray(np.clip(q, limits.min, limits.max).astype(port["dtype"]))
+    return quantize_real(real, port["scale"], int(port["zero_point"]), port["dtype"])
 
 
 def dequantize_port(q: Array, port: Mapping[str, Any]) -> Array:
     """float32 values of a port's elements; real numbers, and indices, which have no scale, as they are."""
-    if port["scale"] is None:
-        return q
-    real: Array = np.float32(port["scale"]) * (q.astype(np.int32) - port["zero_point"]).astype(np.float32)
-    return real
+    return q if port["scale"] is None else dequantize_real(q, port["scale"], int(port["zero_point"]))

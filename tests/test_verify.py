@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import zoo
+from emulated import need
 
 from mcugen import build
 from mcugen.bench.firmware import build_firmware
-from mcugen.boards import load_board, load_machine
 from mcugen.errors import FitError, UsageError, VerifyError
 from mcugen.execute import outputs
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array
 from mcugen.simulate import HostLibrary
-from mcugen.tools import compiler, find_tool, how_to_install
 from mcugen.verify import random_vectors, verify
 
 
@@ -41,14 +40,6 @@ def every(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("every")
     build(zoo.every_kernel(folder), calib="random", out=folder / "out")
     return folder
-
-
-def require_emulator(board: str) -> None:
-    described = load_board(board)
-    tools = [compiler(described.toolchain), f"qemu-system-{load_machine(described.machines[0]).qemu}"]
-    for tool in tools:
-        if find_tool(tool) is None:
-            pytest.skip(f"{tool} is missing: {how_to_install(tool)}")
 
 
 # --- what is compared ---
@@ -193,7 +184,7 @@ def test_chunks_make_no_difference(folder: Path, x: Array, monkeypatch: pytest.M
 def test_as_many_vectors_as_the_machine_holds(
     folder: Path, x: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require_emulator("cortex-m4")
+    need("cortex-m4")
     whole, tried = build_firmware, []
 
     def small(library: Path, board: Any, vectors: Any, out: Path) -> Any:
@@ -223,7 +214,7 @@ def test_a_board_file_must_be_given_again(folder: Path, x: Array, tmp_path: Path
     assert built.manifest["target"]["board"] == "mine"
     with pytest.raises(UsageError, match="--board mine.toml"):
         verify(built.path, on_board=True)
-    require_emulator("nucleo-f446re")
+    need("nucleo-f446re")
     report = verify(built.path, on_board=True, board=own_board)
     assert report.ok and report.emulation is not None and report.emulation.machine == "mps2-an386"
 
@@ -255,6 +246,6 @@ def test_models_on_real_boards(
     built = build(models[model], calib="random", board=board, out=tmp_path)
     assert built.manifest["target"]["board"] == board
     if emulated:
-        require_emulator(board)
+        need(board)
     report = verify(built.path, on_board=emulated)
     assert report.ok and report.emulated_vectors == (8 if emulated else 0)

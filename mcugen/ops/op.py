@@ -31,14 +31,8 @@ class Op:
     name: ClassVar[str]
     onnx: ClassVar[Mapping[str, OnnxImport]] = {}  # ONNX operator types that this room imports
     tflite: ClassVar[Mapping[str, TfliteImport]] = {}  # builtin operators of .tflite that it imports
-    # For docs/operators.md: element types of the integer form, and what imports and `infer` refuse.
-    takes: ClassVar[tuple[str, ...]] = (
-        "int8",
-    )  # of inputs, each with a word on its role if there are several
-    gives: ClassVar[tuple[str, ...]] = ("int8",)  # of outputs
-    restrictions: ClassVar[
-        tuple[str, ...]
-    ] = ()  # half-sentences; those of one file format begin with its name
+    # What imports and `infer` refuse, as docs/operators.md says it; of one file format: begins with its name.
+    restrictions: ClassVar[tuple[str, ...]] = ()
 
     def infer(self, node: Node, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         """Output types of the float operator. Raises ValueError with a sentence when the shapes do not fit."""

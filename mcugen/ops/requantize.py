@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.fixed import ALL_INT8, mbqm, quantize_multiplier, round_half_away
+from mcugen.fixed import ALL_INT8, dequantize_real, mbqm, quantize_multiplier, quantize_real
 from mcugen.ir import Array, DType, Graph, Node, TensorType
 from mcugen.ops.op import Op
 
@@ -45,22 +45,6 @@ def _requantized(node: Node, graph: Graph, x: Array) -> Array:
 def table(node: Node, graph: Graph) -> Array:
     """The outputs int8 [256] of an int8 requantize: that of the input q at index q + 128."""
     return _requantized(node, graph, ALL_INT8)
-
-
-def quantized(x: Array, ttype: TensorType) -> Array:
-    """Integers of a quantized type for real numbers, as the C computes them."""
-    limits = np.iinfo(ttype.dtype.numpy)
-    span = float(limits.max) - float(limits.min)
-    with np.errstate(all="ignore"):
-        scaled = np.asarray(x, np.float32) / np.float32(ttype.scale)
-    scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=span, neginf=-span), -span, span)
-    q = round_half_away(scaled) + ttype.zero_point
-    return np.asarray(np.clip(q, limits.min, limits.max).astype(ttype.dtype.numpy))
-
-
-def dequantized(q: Array, ttype: TensorType) -> Array:
-    """float32 values of a quantized type's integers."""
-    return np.asarray(np.float32(ttype.scale) * (q.astype(np.int32) - ttype.zero_point).astype(np.float32))
 
 
 def import_tflite_quantize(ctx: TfliteImporter, n: TfliteNode) -> Sequence[str]:
@@ -106,7 +90,8 @@ class Quantize(_Elementwise):
     tflite = {"QUANTIZE": import_tflite_quantize}
 
     def reference(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        return (quantized(xs[0], graph.type(node.outputs[0])),)
+        y = graph.type(node.outputs[0])
+        return (quantize_real(xs[0], y.scale, y.zero_point, y.dtype.value),)
 
 
 class Dequantize(_Elementwise):
@@ -115,4 +100,5 @@ class Dequantize(_Elementwise):
     tflite = {"DEQUANTIZE": import_tflite_dequantize}
 
     def float_exact(self, node: Node, graph: Graph, xs: Sequence[Array]) -> tuple[Array, ...]:
-        return (dequantized(xs[0], graph.type(node.inputs[0])),)
+        x = graph.type(node.inputs[0])
+        return (dequantize_real(xs[0], x.scale, x.zero_point),)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from emulated import need
 
-from mcugen.boards import load_board, load_machine
 from mcugen.manifest import SCHEMA
-from mcugen.tools import compiler, find_tool, how_to_install
 
 HEADER = """\
 #ifndef NET_H
@@ -38,22 +36,10 @@ const int8_t *net_output(const net_t *net);
 """
 
 
-def _require_emulator(board: str) -> None:
-    description = load_board(board)
-    tools = {compiler(description.toolchain)}
-    tools |= {f"qemu-system-{load_machine(name).qemu}" for name in description.machines}
-    missing = sorted(tool for tool in tools if find_tool(tool) is None)
-    if missing:
-        reason = f"{missing[0]} is missing: {how_to_install(missing[0])}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
 @pytest.fixture
 def needs_emulator() -> Callable[[str], None]:
-    """Skips the test if a board's cross compiler or emulator is missing; in CI that is a failure."""
-    return _require_emulator
+    """See `emulated.need`."""
+    return need
 
 
 def _write_library(
