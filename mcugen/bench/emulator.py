@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -50,6 +51,15 @@ class EmulationResult:
         return self.wrong_bytes == 0 and not self.wrong_layers
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What the counting program printed; see EmulationResult."""
+
+    instructions: tuple[int, ...]
+    wrong_bytes: int
+    stack_bytes: int
+
+
 def run_firmware(
     image: FirmwareImage, board: Board, *, layers: bool = False, timeout: float = 300.0
 ) -> EmulationResult:
@@ -60,13 +70,11 @@ def run_firmware(
     """
     # Counting slows the emulator down; the checking program needs it for its layers alone.
     checked, stdout = _run(image.checking, image.machine, board, timeout, count=layers)
-    counted, _ = _run(image.counting, image.machine, board, timeout, count=True)
-    vectors = [line for line in counted if "vector" in line]
-    wrong = [sum(line["wrong_bytes"] for line in lines if "vector" in line) for lines in (checked, counted)]
-    if wrong[0] != wrong[1]:
-        why = f"{wrong[0]} wrong bytes with a hook after every layer, {wrong[1]} without"
+    counted = run_counting(image, board, timeout=timeout)
+    wrong = sum(line["wrong_bytes"] for line in checked if "vector" in line)
+    if wrong != counted.wrong_bytes:
+        why = f"{wrong} wrong bytes with a hook after every layer, {counted.wrong_bytes} without"
         raise VerifyError("the firmware contradicts itself", [Fault(image.machine.name, why)])
-    empty = next(_instructions(line, image.machine) for line in counted if "empty" in line)
     per_layer: tuple[int, ...] = ()
     if layers:
         lines = [(line["layer"], _instructions(line, image.machine)) for line in checked if "layer" in line]
@@ -77,13 +85,27 @@ def run_firmware(
     ]
     return EmulationResult(
         machine=image.machine.name,
+        instructions=counted.instructions,
+        layer_instructions=per_layer,
+        wrong_bytes=wrong,
+        wrong_layers=tuple(wrong_layers),
+        stack_bytes=counted.stack_bytes,
+        stdout=stdout,
+    )
+
+
+def run_counting(
+    image: FirmwareImage, board: Board, *, timeout: float = 300.0, options: Sequence[str] = ()
+) -> Counted:
+    """Runs the counting program alone; `options` are more of the emulator's. Raises as run_firmware does."""
+    lines, _ = _run(image.counting, image.machine, board, timeout, count=True, options=options)
+    vectors = [line for line in lines if "vector" in line]
+    empty = next(_instructions(line, image.machine) for line in lines if "empty" in line)
+    return Counted(
         # The empty function is its return alone, which belongs to the count.
         instructions=tuple(_instructions(line, image.machine) - empty + 1 for line in vectors),
-        layer_instructions=per_layer,
-        wrong_bytes=wrong[0],
-        wrong_layers=tuple(wrong_layers),
-        stack_bytes=counted[-1]["stack"],
-        stdout=stdout,
+        wrong_bytes=sum(line["wrong_bytes"] for line in vectors),
+        stack_bytes=lines[-1]["stack"],
     )
 
 
@@ -109,9 +131,9 @@ def qemu_command(machine: Machine, elf: Path, *, count: bool) -> list[str]:
 
 
 def _run(
-    elf: Path, machine: Machine, board: Board, timeout: float, *, count: bool
+    elf: Path, machine: Machine, board: Board, timeout: float, *, count: bool, options: Sequence[str] = ()
 ) -> tuple[list[dict[str, Any]], str]:
-    done = run_tool(qemu_command(machine, elf, count=count), timeout=timeout)
+    done = run_tool([*qemu_command(machine, elf, count=count), *options], timeout=timeout)
     lines = _parse(done.stdout)
     where = f"{board.name} on {machine.name}"
     fault = next((line for line in lines if "fault" in line), None)

@@ -36,7 +36,8 @@ HOOK = "firmware_layer"
 _LIBC = {"arm-none-eabi-": "--specs=nano.specs", "riscv64-unknown-elf-": "--specs=picolibc.specs"}
 # gcc may turn our copying loops into calls of memcpy, which start-up code must not rely on.
 _FIRMWARE_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-fno-tree-loop-distribute-patterns")
-_LIBRARY_FLAGS = ("-std=c99",)
+# Debug information tells profile.py whose the code is, and changes none of it.
+_LIBRARY_FLAGS = ("-std=c99", "-g")
 _SECTIONS = ("-ffunction-sections", "-fdata-sections")
 
 Bytes = NDArray[np.uint8]
