@@ -36,8 +36,8 @@ HOOK = "firmware_layer"
 _LIBC = {"arm-none-eabi-": "--specs=nano.specs", "riscv64-unknown-elf-": "--specs=picolibc.specs"}
 # gcc may turn our copying loops into calls of memcpy, which start-up code must not rely on.
 _FIRMWARE_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-fno-tree-loop-distribute-patterns")
-# Debug information tells profile.py whose the code is, and changes none of it.
-_LIBRARY_FLAGS = ("-std=c99", "-g")
+# Debug information tells program.py whose the code is, .su files tell stack.py of frames; both leave the code as it is.
+_LIBRARY_FLAGS = ("-std=c99", "-g", "-fstack-usage")
 _SECTIONS = ("-ffunction-sections", "-fdata-sections")
 
 Bytes = NDArray[np.uint8]
@@ -82,13 +82,16 @@ def _as_bytes(array: Array) -> Bytes:
 
 @dataclass(frozen=True)
 class FirmwareImage:
-    """Both programs, the machine they are linked for, and the library's own sizes (see measure_sizes)."""
+    """Both programs, the machine they are linked for, and the library alone: linked from its public functions, its
+    sizes (see measure_sizes), and what the compiler says of its frames."""
 
     checking: Path
     counting: Path
     machine: Machine
+    alone: Path
     code_bytes: int
     const_bytes: int
+    stack_usage: tuple[Path, ...]
 
 
 def build_firmware(
@@ -108,7 +111,7 @@ def build_firmware(
     out.mkdir(parents=True, exist_ok=True)
     _write_firmware(manifest, vectors, out)
     plain = _compile_library(library, board, out / "plain", opt)
-    code_bytes, const_bytes = _sizes(manifest["name"], plain, board, out)
+    alone = _link_alone(manifest["name"], plain, board, out)
     # Objects of files without the hook serve both programs.
     hooked = _compile_library(library, board, out / "hooked", opt, f"-DMCUGEN_LAYER_HOOK={HOOK}")
     objects = {
@@ -121,7 +124,8 @@ def build_firmware(
         problems = [_link(board, machine, objects[program], elf) for program, elf in elfs.items()]
         overflow = next((problem for problem in problems if problem), None)
         if overflow is None:
-            return FirmwareImage(**elfs, machine=machine, code_bytes=code_bytes, const_bytes=const_bytes)
+            usage = tuple(sorted((out / "plain" / "library").glob("*.su")))
+            return FirmwareImage(elfs["checking"], elfs["counting"], machine, alone, *elf_sizes(alone), usage)
         faults.append(Fault(machine.name, overflow))
     carried = f"{sum(array.nbytes for array in (*vectors.inputs, *vectors.outputs)):,} bytes"
     raise FitError(
@@ -139,18 +143,20 @@ def measure_sizes(library: Path, board: Board, *, opt: str = DEFAULT_OPT) -> tup
     """
     name = load_manifest(library)["name"]
     with tempfile.TemporaryDirectory() as work:
-        return _sizes(name, _compile_library(library, board, Path(work), opt), board, Path(work))
+        objects = _compile_library(library, board, Path(work), opt)
+        return elf_sizes(_link_alone(name, objects, board, Path(work)))
 
 
-def _sizes(name: str, objects: Mapping[str, Path], board: Board, work: Path) -> tuple[int, int]:
+def _link_alone(name: str, objects: Mapping[str, Path], board: Board, work: Path) -> Path:
+    """A program that holds the library's public functions and what they need."""
     roots = [f"-Wl,--undefined={name}_{function}" for function in ("input", "run", "output", "reset")]
     flags = ["-nostartfiles", "-static", "-Wl,--gc-sections", f"-Wl,--entry={name}_run", *_libc(board)]
     # A plain script: the default one of some C libraries holds limits of its own.
-    script, elf = work / "sizes.ld", work / "sizes.elf"
+    script, elf = work / "alone.ld", work / "alone.elf"
     script.write_text("SECTIONS { .text : { *(.text*) } .rodata : { *(.rodata* .srodata*) } }\n")
     command = [*_cc(board), *flags, "-T", script, *roots, *objects.values(), "-o", elf]
     _check(run_tool(command, timeout=COMPILE_SECONDS), "link", board)
-    return elf_sizes(elf)
+    return elf
 
 
 def elf_sizes(elf: Path) -> tuple[int, int]:

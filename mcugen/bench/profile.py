@@ -1,35 +1,31 @@
 """Where a program spends its time: executed blocks from a plugin of QEMU, given to layers and functions.
 
 The counting program (no hook, the code as it is shipped) runs once with exact instruction counts; block_profile.c
-counts each block with the one executed before it, from the call of `<name>_run` to its return. A layer is a function
-`layer_<i>` of the generated C, which the compiler inlines into `<name>_run`: the debug information, which changes no
-instruction, says which addresses are whose. What is called from there belongs to the layer that ran last.
+counts each block with the one executed before it, from the call of `<name>_run` to its return. What lies in the code of
+a layer (see program.py) belongs to it, and so does all that is called from there.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from elftools.dwarf.ranges import RangeEntry
-from elftools.elf.elffile import ELFFile
-
-from mcugen.bench.costs import CostTable, Decoder, Instruction
+from mcugen.bench.costs import CostTable
+from mcugen.bench.decode import Decoder, Instruction
 from mcugen.bench.emulator import Counted, run_counting
 from mcugen.bench.firmware import FirmwareImage
+from mcugen.bench.program import Program
 from mcugen.boards import Board, Machine
 from mcugen.errors import Fault, InternalError, ToolError
 from mcugen.tools import how_to_install, run_tool
 
-OUTSIDE = -1  # the layer of what belongs to none: the calls themselves
-_LAYER = re.compile(r"layer_(\d+)(\.|$)")
-_VERSIONS = range(1, 9)  # of QEMU's plugin interface that are tried
+# Of QEMU's plugin interface, to be tried in this order: 1 up to QEMU 8.2, 2 at least from QEMU 9.0 on.
+_VERSIONS = range(1, 9)
+
+Edge = tuple[int, int, int]  # context, from, to: see block_profile.c
 
 
 @dataclass(frozen=True)
@@ -38,15 +34,6 @@ class Block:
 
     addresses: tuple[int, ...]
     end: int
-
-
-@dataclass(frozen=True)
-class Span:
-    """A function, or a piece of one that was inlined: addresses lo <= a < hi."""
-
-    lo: int
-    hi: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -78,106 +65,22 @@ class Cell:
         return self
 
 
-class Program:
-    """A linked program: its functions, its code, and which addresses belong to which layer. One library in it."""
-
-    def __init__(self, elf: Path, name: str) -> None:
-        with elf.open("rb") as file:
-            parsed = ELFFile(file)
-            self.functions = sorted(_functions(parsed), key=lambda span: span.lo)
-            self._code = [
-                (s["sh_addr"], s.data()) for s in parsed.iter_sections() if s["sh_flags"] & 4 and s["sh_size"]
-            ]
-            layers = [span for span in self.functions if _LAYER.match(span.name)]
-            self.roots = [*layers, self.function(f"{name}_run")]
-            self._layers = _by_address([*_inlined_layers(parsed), *layers])
-        self._names = _by_address(self.functions)
-
-    def function(self, name: str) -> Span:
-        """A function by its name; KeyError if there is none."""
-        for span in self.functions:
-            if span.name == name:
-                return span
-        raise KeyError(name)
-
-    def layer(self, address: int) -> int:
-        """The index of the layer whose own code this is, or OUTSIDE."""
-        found = _LAYER.match(self._layers.get(address, ""))
-        return int(found[1]) if found else OUTSIDE
-
-    def name(self, address: int) -> str:
-        """The function at an address."""
-        return self._names.get(address, "?")
-
-    def code(self, address: int) -> bytes:
-        """Four bytes from an address on, less at the end of a section."""
-        for start, data in self._code:
-            if start <= address < start + len(data):
-                return data[address - start : address - start + 4]
-        raise InternalError(f"there is no code at {address:#x}")
-
-
-def _functions(parsed: Any) -> Iterator[Span]:
-    for section in parsed.iter_sections():
-        if section["sh_type"] != "SHT_SYMTAB":
-            continue
-        for symbol in section.iter_symbols():
-            if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_size"]:
-                # Bit 0 of an Arm function's address says that it is Thumb code.
-                lo = symbol["st_value"] & ~1
-                yield Span(lo, lo + symbol["st_size"], symbol.name)
-
-
-def _inlined_layers(parsed: Any) -> Iterator[Span]:
-    """The pieces of functions `layer_<i>` that the compiler inlined."""
-    if not parsed.has_dwarf_info():
-        return
-    dwarf = parsed.get_dwarf_info()
-    ranges = dwarf.range_lists()
-    for unit in dwarf.iter_CUs():
-        for die in unit.iter_DIEs():
-            if die.tag != "DW_TAG_inlined_subroutine":
-                continue
-            origin = die.get_DIE_from_attribute("DW_AT_abstract_origin")
-            name = origin.attributes["DW_AT_name"].value.decode()
-            if not _LAYER.match(name):
-                continue
-            if "DW_AT_low_pc" in die.attributes and "DW_AT_high_pc" in die.attributes:
-                lo = die.attributes["DW_AT_low_pc"].value
-                yield Span(lo, lo + die.attributes["DW_AT_high_pc"].value, name)
-            elif "DW_AT_ranges" in die.attributes:
-                base = unit.get_top_DIE().attributes["DW_AT_low_pc"].value
-                for entry in ranges.get_range_list_at_offset(die.attributes["DW_AT_ranges"].value, cu=unit):
-                    if not isinstance(entry, RangeEntry):
-                        base = entry.base_address
-                        continue
-                    add = 0 if entry.is_absolute else base
-                    yield Span(entry.begin_offset + add, entry.end_offset + add, name)
-
-
-def _by_address(spans: Sequence[Span]) -> dict[int, str]:
-    return {address: span.name for span in spans for address in range(span.lo, span.hi, 2)}
-
-
 @dataclass(frozen=True)
 class Profile:
-    """One inference: edges (context, from, to) with their counts, blocks by id, and the instructions that the
-    emulator's own counter saw. `from` is -1 at the beginning."""
+    """One inference: blocks by id, edges with their counts, and the instructions that the emulator's own counter
+    saw."""
 
     program: Program
     blocks: Mapping[int, Block]
-    edges: Mapping[tuple[int, int, int], int]
+    edges: Mapping[Edge, int]
     accesses: Sequence[Access]
     instructions: int
 
-    @cached_property
-    def _counted(self) -> int:
-        return sum(len(self.blocks[to].addresses) * count for (_, _, to), count in self.edges.items())
-
     def check(self) -> None:
         """Raises InternalError if blocks and the emulator's own counter disagree."""
-        if self._counted != self.instructions:
-            raise InternalError(f"{self._counted:,} instructions in blocks, {self.instructions:,} counted")
+        found = sum(len(self.blocks[to].addresses) * count for (_, _, to), count in self.edges.items())
+        if found != self.instructions:
+            raise InternalError(f"{found:,} instructions in blocks, {self.instructions:,} counted")
 
     def cells(self, costs: CostTable | None) -> dict[tuple[int, str], Cell]:
         """What was counted, by layer and function; cycles are 0 without costs."""
@@ -186,7 +89,11 @@ class Profile:
 
         def cell(context: int, address: int) -> Cell:
             # What lies in a layer's own code is its own, anything else was called from there.
-            own = address if context < 0 or self._is_root(address) else self.blocks[context].addresses[-1]
+            own = (
+                address
+                if context < 0 or self.program.is_root(address)
+                else self.blocks[context].addresses[-1]
+            )
             return table.setdefault((self.program.layer(own), self.program.name(address)), Cell())
 
         for (context, before, to), count in self.edges.items():
@@ -209,9 +116,6 @@ class Profile:
             here.late += access.late
         return table
 
-    def _is_root(self, address: int) -> bool:
-        return any(span.lo <= address < span.hi for span in self.program.roots)
-
     def _decode(self) -> dict[int, Instruction]:
         decoder = Decoder()
         return {
@@ -232,7 +136,10 @@ def profile_firmware(
     with tempfile.TemporaryDirectory(prefix="mcugen-profile-") as work:
         out = Path(work) / "profile"
         plugin = _plugin(image.machine, Path(work))
-        options = ["-plugin", ",".join([str(plugin), f"out={out}", *_arguments(program, name, image.machine)])]
+        options = [
+            "-plugin",
+            ",".join([str(plugin), f"out={out}", *_arguments(program, name, image.machine)]),
+        ]
         counted = run_counting(image, board, timeout=timeout, options=options)
         text = out.read_text(encoding="ascii")
     blocks, edges, accesses = _parse(text)
@@ -252,12 +159,10 @@ def _arguments(program: Program, name: str, machine: Machine) -> list[str]:
     return [f"begin={program.function(f'{name}_run').lo:x}", *ranges]
 
 
-def _parse(
-    text: str,
-) -> tuple[dict[int, Block], dict[tuple[int, int, int], int], list[Access]]:
+def _parse(text: str) -> tuple[dict[int, Block], dict[Edge, int], list[Access]]:
     """The plugin's lines; see block_profile.c."""
     blocks: dict[int, Block] = {}
-    edges: Counter[tuple[int, int, int]] = Counter()
+    edges: Counter[Edge] = Counter()
     accesses = []
     for line in text.splitlines():
         kind, *words = line.split()
@@ -287,13 +192,12 @@ def _plugin(machine: Machine, work: Path) -> Path:
         if done.returncode:
             why = f"the host's compiler cannot make a shared library: {done.stderr.strip()[:300]}"
             raise ToolError("no profile", [Fault("cc", why, how_to_install("cc"))])
-        # A program that is none: QEMU loads plugins first, and says what it does not like of them.
-        asked = [emulator, "-M", "none", "-nographic", "-monitor", "none", "-serial", "none"]
-        asked += ["-plugin", f"{plugin},out={work / 'trial'}", "-kernel", str(work / "none")]
-        said = run_tool(asked, timeout=30).stderr
+        # A device that does not exist ends QEMU as soon as it has loaded, or refused, the plugin.
+        asked = [emulator, "-M", "none", "-display", "none", "-device", "none"]
+        said = run_tool([*asked, "-plugin", f"{plugin},out={work / 'trial'}"], timeout=30).stderr
         if "API version" not in said:
             break
-    if "API version" in said or "-plugin" in said:
+    if "API version" in said or "invalid option" in said:
         fix = "take the emulator of Debian 12 or later, or of Ubuntu 22.04 or later"
         raise ToolError("no profile", [Fault(emulator, said.strip().splitlines()[0], fix)])
     return plugin
