@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 JOBS ?= 2
-C_FILES = $(wildcard $(addsuffix /*.[ch],runtime_c runtime_c/* templates/firmware))
+C_FILES = $(wildcard $(addsuffix /*.[ch],runtime_c runtime_c/* templates/firmware mcugen/bench))
 
 .PHONY: help
 help:
@@ -10,7 +10,7 @@ help:
 	@echo 'make test     everything that CI checks (JOBS=2 at once)'
 	@echo 'make lint     formatters in check mode, ruff, mypy'
 	@echo 'make format   rewrite Python and C in the project'\''s format'
-	@echo 'make bench    count instructions on every emulated core, write benchmarks/results.json'
+	@echo 'make bench    count instructions and cycles on every emulated core, write benchmarks/results.json'
 	@echo 'make recipes  measure every recipe on the example models, write docs/quantization.md'
 	@echo 'make docs     write docs/operators.md from the code'
 	@echo 'make tested   write docs/tested.md from a run of the operators'\'' tests'

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mcugen import __version__
+from mcugen.cli_bench import BENCH_EXAMPLES, bench
 from mcugen.cli_options import (
     BoardOption,
     CalibOption,
@@ -304,6 +305,9 @@ def analyze(
     else:
         text.print_analysis(result)
     analysis.check(result)
+
+
+app.command(epilog=BENCH_EXAMPLES)(bench)
 
 
 @app.command()

@@ -270,7 +270,7 @@ def _compare_float(
         totals.out_noise.add(exact.reshape(len(exact), -1), real.reshape(len(real), -1))
 
 
-def _target(manifest: Mapping[str, Any], wanted: str | None) -> Board:
+def target_board(manifest: Mapping[str, Any], wanted: str | None) -> Board:
     """The board to emulate. The manifest knows its own only by name, so that a user's own file must be given."""
     name = manifest["target"]["board"]
     own = manifest["target"]
@@ -362,7 +362,7 @@ def verify(
             "--board is for --emulate", [Fault("--board", "nothing is emulated", "add --emulate")]
         )
     manifest = load_manifest(Path(folder))
-    target = _target(manifest, str(board) if board is not None else None) if on_board else None
+    target = target_board(manifest, str(board) if board is not None else None) if on_board else None
     edited = edited_files(Path(folder), manifest)
     with stage(progress, "compiling for this computer"):
         library = open_library(Path(folder), manifest, edited)

@@ -29,7 +29,8 @@ typedef void (*mem_t)(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t add
 typedef void (*exit_t)(qemu_plugin_id_t id, void *data);
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_t callback);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, exec_t callback, int flags, void *data);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, mem_t callback, int flags, int rw, void *data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, mem_t callback, int flags, int rw,
+                                      void *data);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, exit_t callback, void *data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
@@ -40,8 +41,8 @@ unsigned int qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t info);
 bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
 
 __attribute__((visibility("default"))) int qemu_plugin_version = PLUGIN_VERSION;
-__attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
-                                                               char **argv);
+__attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
+                                                               int argc, char **argv);
 
 typedef struct {
     uint64_t lo, hi;
@@ -218,8 +219,8 @@ static void on_end(qemu_plugin_id_t id, void *data)
             }
         }
         for (const access_t *a = accesses[i]; a != NULL; a = a->next) {
-            fprintf(out, "M %" PRIx64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", a->address, a->context,
-                    a->flash, a->late[0], a->late[1]);
+            fprintf(out, "M %" PRIx64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", a->address,
+                    a->context, a->flash, a->late[0], a->late[1]);
         }
     }
     fclose(out);
@@ -227,7 +228,7 @@ static void on_end(qemu_plugin_id_t id, void *data)
 
 static range_t parse_range(const char *text)
 {
-    range_t range = { 0, 0 };
+    range_t range = {0, 0};
     sscanf(text, "%" SCNx64 ":%" SCNx64, &range.lo, &range.hi);
     return range;
 }
