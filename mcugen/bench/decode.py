@@ -29,7 +29,7 @@ Kind = Literal[
     "float",
     "float_multiply_accumulate",
     "float_divide",
-    "float_move_two",
+    "float_move_core",
     "float_load",
     "float_load_double",
     "float_load_multiple",
@@ -55,7 +55,7 @@ _NAMES: dict[Kind, str] = {
     "call_register": "blx",
     "table_branch": "tbb tbh",
     "if_then": "it",
-    "system": "mrs msr dmb dsb isb cps",
+    "system": "mrs msr dmb dsb isb",
     "float_multiply_accumulate": "vmla vmls vnmla vnmls vfma vfms vfnma vfnms",
     "float_divide": "vdiv vsqrt",
     "float_load_multiple": "vldmia vldmdb vpop",
@@ -99,7 +99,9 @@ class Decoder:
 
     def __init__(self) -> None:
         capstone = load_capstone()
-        self._arm = capstone.arm
+        self._arm = arm = capstone.arm
+        self._core = {*range(arm.ARM_REG_R0, arm.ARM_REG_R12 + 1), arm.ARM_REG_SP, arm.ARM_REG_LR}
+        self._double = range(arm.ARM_REG_D0, arm.ARM_REG_D31 + 1)
         mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
         self._engine = capstone.Cs(capstone.CS_ARCH_ARM, mode)
         self._engine.detail = True
@@ -117,17 +119,17 @@ class Decoder:
         kind: Kind = "float" if name.startswith("v") else "other"
         kind = _KINDS.get(name, kind)
         if name in ("vldr", "vstr"):
-            double = registers[0] in range(self._arm.ARM_REG_D0, self._arm.ARM_REG_D31 + 1)
+            double = registers[0] in self._double
             return Instruction(_VECTOR_ACCESS[name, double])
-        if name == "vmov" and len(registers) > 2:
-            return Instruction("float_move_two")
+        if name == "vmov" and any(r in self._core for r in registers):
+            return Instruction("float_move_core")
         if kind in ("load", "store"):
             address = frozenset(r for m in memory for r in (m.base, m.index) if r)
             return Instruction(kind, 0, frozenset(registers[:1]) if kind == "load" else frozenset(), address)
         if kind.endswith("_multiple"):
             # What is moved, less the base that some of them name first.
             moved = len(registers) - (name not in ("push", "pop", "vpush", "vpop"))
-            if registers and registers[-1] in range(self._arm.ARM_REG_D0, self._arm.ARM_REG_D31 + 1):
+            if registers and registers[-1] in self._double:
                 moved *= 2  # words
             return Instruction(kind, moved)
         return Instruction(kind)
