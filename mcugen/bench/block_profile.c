@@ -6,7 +6,8 @@
  * stops), skip=LO:HI (an interrupt handler), root=LO:HI (repeated: functions whose block is the context of all that
  * is called from there), flash=LO:HI (where reads of constants are counted).
  *
- * What it writes, one line each: `B id address sizes` (sizes of a block's instructions, a digit each),
+ * What it writes, one line each: `B id address sizes` (sizes of a block's instructions, a digit each; `-` for the block
+ * where counting stops),
  * `E context from to count` (blocks by id; context is that of `from`, which is -1 for the first), `M address context flash late1 late2` (reads
  * from flash, and accesses that lie one or two bus transfers beyond an aligned one). */
 #include <inttypes.h>
@@ -101,15 +102,14 @@ static void on_block(unsigned int cpu, void *data)
 {
     block_t *block = data;
     (void)cpu;
-    if (block->address == begin) {
+    if (!active && block->address == begin) {
         active = true;
         context = previous = -1;
-    } else if (block->end) {
-        active = false;
     }
     if (!active || block->skip) {
         return;
     }
+    active = !block->end;
     edge_t *edge = block->edges;
     while (edge != NULL && (edge->from != previous || edge->context != context)) {
         edge = edge->next;
@@ -212,7 +212,8 @@ static void on_end(qemu_plugin_id_t id, void *data)
             if (block->edges == NULL) {
                 continue;
             }
-            fprintf(out, "B %" PRId64 " %" PRIx64 " %s\n", block->id, block->address, block->sizes);
+            const char *sizes = block->end ? "-" : block->sizes;
+            fprintf(out, "B %" PRId64 " %" PRIx64 " %s\n", block->id, block->address, sizes);
             for (const edge_t *edge = block->edges; edge != NULL; edge = edge->next) {
                 fprintf(out, "E %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 "\n", edge->context, edge->from,
                         block->id, edge->count);

@@ -30,8 +30,10 @@ Edge = tuple[int, int, int]  # context, from, to: see block_profile.c
 
 @dataclass(frozen=True)
 class Block:
-    """Instructions that QEMU translated as one: their addresses, and where the next one would be."""
+    """Instructions that QEMU translated as one: their addresses, and where the next one would be. The caller's block,
+    to which the library returns, has none."""
 
+    start: int
     addresses: tuple[int, ...]
     end: int
 
@@ -99,7 +101,7 @@ class Profile:
         for (context, before, to), count in self.edges.items():
             block = self.blocks[to]
             last = self.blocks[before].addresses[-1] if before >= 0 else None
-            if before >= 0 and last is not None and self.blocks[before].end != block.addresses[0]:
+            if before >= 0 and last is not None and self.blocks[before].end != block.start:
                 here = cell(context, last)
                 here.taken += count
                 here.cycles += count * costs.taken(decoded[last]) if costs is not None else 0
@@ -167,11 +169,12 @@ def _parse(text: str) -> tuple[dict[int, Block], dict[Edge, int], list[Access]]:
     for line in text.splitlines():
         kind, *words = line.split()
         if kind == "B":
-            at, addresses = int(words[1], 16), []
-            for size in words[2]:
+            start = at = int(words[1], 16)
+            addresses = []
+            for size in words[2].strip("-"):
                 addresses.append(at)
                 at += int(size)
-            blocks[int(words[0])] = Block(tuple(addresses), at)
+            blocks[int(words[0])] = Block(start, tuple(addresses), at)
         elif kind == "E":
             context, before, to, count = map(int, words)
             edges[context, before, to] += count

@@ -111,10 +111,10 @@ int8_t *net_input(net_t *net) { return net->arena; }
 const int8_t *net_output(const net_t *net) { return net->arena; }
 #ifdef __arm__
 __asm__(".syntax unified\\n.text\\n.thumb\\n.thumb_func\\n.global net_run\\n.type net_run, %function\\n"
-        "net_run:\\nldr r0, [r0]\\n1: subs r0, #1\\nbne 1b\\nbx lr\\n");
+        "net_run:\\nldr r0, [r0]\\n1: subs r0, #1\\nbne 1b\\nbx lr\\n.size net_run, .-net_run\\n");
 #else
 __asm__(".text\\n.global net_run\\n.type net_run, %function\\n"
-        "net_run:\\nlw a0, 0(a0)\\n1: addi a0, a0, -1\\nbnez a0, 1b\\nret\\n");
+        "net_run:\\nlw a0, 0(a0)\\n1: addi a0, a0, -1\\nbnez a0, 1b\\nret\\n.size net_run, .-net_run\\n");
 #endif
 """
     return _write_library(tmp_path / "net", source, arena=16, inputs=[4], outputs=[4], layers=[None])

@@ -1,0 +1,130 @@
+"""Worst-case stack: never less than what the emulator measures, and exact where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcugen.bench.emulator import run_counting
+from mcugen.bench.firmware import Vectors, build_firmware
+from mcugen.bench.program import Program
+from mcugen.bench.stack import Stack, read_usage, worst_stack
+from mcugen.boards import load_board
+from mcugen.errors import InternalError
+
+Write = Callable[..., Path]
+PORTS = """\
+int8_t *net_input(net_t *net) { return net->arena; }
+const int8_t *net_output(const net_t *net) { return net->arena; }
+"""
+LEAF = """\
+static __attribute__((noinline)) void leaf(net_t *net)
+{
+    volatile int8_t buffer[400];
+    for (int i = 0; i < 400; i++) {
+        buffer[i] = (int8_t)i;
+    }
+    net->arena[4] = buffer[net->arena[4] & 63];
+}
+"""
+NESTED = """\
+static __attribute__((noinline)) void outer(net_t *net)
+{
+    volatile int8_t buffer[600];
+    for (int i = 0; i < 600; i++) {
+        buffer[i] = (int8_t)i;
+    }
+    leaf(net);
+    net->arena[5] = buffer[net->arena[5] & 63];
+}
+"""
+RUN = "void net_run(net_t *net) { %s(net); net->arena[6] = 1; }\n"
+LIBRARIES = {
+    "leaf": LEAF + RUN % "leaf",
+    "nested": LEAF + NESTED + RUN % "outer",
+    # Division by a 64-bit number comes from libgcc.
+    "divide": """\
+static __attribute__((noinline)) void divide(net_t *net)
+{
+    volatile int64_t numbers[40];
+    for (int i = 0; i < 40; i++) {
+        numbers[i] = (net->arena[4] | 1) + ((int64_t)i << 33);
+    }
+    numbers[0] = numbers[39] / numbers[38];
+    net->arena[5] = (int8_t)numbers[0];
+}
+"""
+    + RUN % "divide",
+}
+
+
+def measured(write_library: Write, core: str, source: str, work: Path) -> tuple[Stack, Stack, int]:
+    """Worst stack with the compiler's figures, without them, and what the emulator saw with the firmware's own."""
+    library = write_library(work / "net", PORTS + source, arena=16, inputs=[4], outputs=[4], layers=[None])
+    zeros = np.zeros((1, 4), np.int8)
+    board = load_board(core)
+    image = build_firmware(library, board, Vectors.from_arrays([zeros], [zeros], [None]), work / "fw")
+    alone = Program(image.alone, "net")
+    found = [worst_stack(alone, usage, ["net_run"]) for usage in (read_usage(image.stack_usage), {})]
+    return found[0], found[1], run_counting(image, board).stack_bytes
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "rv32imc"])
+def test_it_is_what_the_emulator_measures(
+    core: str, write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
+) -> None:
+    needs_emulator(core)
+    own = {}
+    for name, source in LIBRARIES.items():
+        worst, from_code, seen = measured(write_library, core, source, tmp_path / name)
+        assert worst == from_code, name
+        assert 320 <= worst.bytes <= seen, name
+        own[name] = seen - worst.bytes
+    # What is left are the frames of the firmware, the same around each library. The sum over a helper's instructions
+    # may be more than one path through it takes.
+    assert own["leaf"] == own["nested"] and 0 <= own["leaf"] - own["divide"] <= 64, own
+
+
+def test_the_path_names_the_functions(
+    write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
+) -> None:
+    needs_emulator("cortex-m4")
+    worst, _, _ = measured(write_library, "cortex-m4", LIBRARIES["nested"], tmp_path)
+    assert [name for name, _ in worst.path] == ["net_run", "outer", "leaf"]
+    assert worst.bytes == sum(size for _, size in worst.path)
+    assert worst.path[1][1] >= 600 and 400 <= worst.path[2][1] < 440
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (
+            "static __attribute__((noinline)) int r(int n) { return n ? n * r(n - 1) + 1 : 0; }\n"
+            "void net_run(net_t *net) { volatile int x = r(net->arena[0]); (void)x; net->arena[4] = (int8_t)r(9); }",
+            "recursion",
+        ),
+        (
+            "void (*net_call)(void);\nvoid net_run(net_t *net) { net_call(); net->arena[4] = 1; }",
+            "a call through a pointer",
+        ),
+    ],
+)
+@pytest.mark.parametrize("core", ["cortex-m4", "rv32imc"])
+def test_what_has_no_worst_case_is_refused(
+    core: str, source: str, why: str, write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
+) -> None:
+    needs_emulator(core)
+    source = source.replace("n * r(n - 1) + 1", "r(n - 1) * r(n - 2) + n")  # no loop can be made of it
+    with pytest.raises(InternalError, match=why):
+        measured(write_library, core, source, tmp_path)
+
+
+def test_frames_without_a_bound_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.su").write_text("a.c:1:2:f\t16\tstatic\na.c:3:4:f\t24\tdynamic,bounded\nb.c:1:1:g\t8\tstatic\n")
+    assert read_usage([tmp_path / "a.su"]) == {"f": 24, "g": 8}
+    (tmp_path / "b.su").write_text("a.c:1:2:f\t16\tdynamic\n")
+    with pytest.raises(InternalError, match="f: its frame has no bound"):
+        read_usage([tmp_path / "b.su"])
