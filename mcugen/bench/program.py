@@ -103,11 +103,19 @@ def _symbol_table(parsed: Any) -> Iterator[Any]:
 
 
 def _functions(parsed: Any) -> Iterator[Span]:
-    for symbol in _symbol_table(parsed):
-        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_size"]:
-            # Bit 0 of an Arm function's address says that it is Thumb code.
-            lo = symbol["st_value"] & ~1
-            yield Span(lo, lo + symbol["st_size"], symbol.name)
+    found = [
+        symbol
+        for symbol in _symbol_table(parsed)
+        if symbol["st_info"]["type"] == "STT_FUNC" and isinstance(symbol["st_shndx"], int)
+    ]
+    # Bit 0 of an Arm function's address says that it is Thumb code.
+    starts = sorted({symbol["st_value"] & ~1 for symbol in found})
+    for symbol in found:
+        lo = symbol["st_value"] & ~1
+        section = parsed.get_section(symbol["st_shndx"])
+        ends = [start for start in starts if start > lo] or [section["sh_addr"] + section["sh_size"]]
+        # Some of libgcc's functions in assembly have no size: they go on to the next one.
+        yield Span(lo, lo + symbol["st_size"] if symbol["st_size"] else ends[0], symbol.name)
 
 
 def _mapping_symbols(parsed: Any) -> Iterator[tuple[int, bool]]:

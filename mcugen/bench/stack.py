@@ -31,9 +31,10 @@ class Stack:
 
 @dataclass(frozen=True)
 class _Body:
-    """What a function's instructions do: bytes taken from the stack pointer, functions that may run inside."""
+    """What a function's instructions do: bytes taken from the stack pointer, None if they do not tell, and functions
+    that may run inside."""
 
-    frame: int
+    frame: int | None
     calls: frozenset[str]
 
 
@@ -51,7 +52,10 @@ def worst_stack(program: Program, usage: Mapping[str, int], roots: Sequence[str]
             raise InternalError(f"{' calls '.join((*above, name))}: recursion has no worst-case stack")
         if name not in depths:
             body = bodies.setdefault(name, reader.body(program.function(name)))
+            # The compiler names clones without their number.
             frame = usage.get(name, usage.get(re.sub(r"\.\d+$", "", name), body.frame))
+            if frame is None:
+                raise InternalError(f"{name}: its frame is not known")
             inner = [depth(call, (*above, name)) for call in sorted(body.calls)]
             deepest = max(inner, key=lambda stack: stack.bytes, default=Stack(0, ()))
             depths[name] = Stack(frame + deepest.bytes, ((name, frame), *deepest.path))
@@ -85,11 +89,12 @@ class _Reader:
         self.engine.detail = True
 
     def body(self, function: Span) -> _Body:
-        frame, calls = 0, set()
+        frame: int | None = 0
+        calls = set()
         for found in self._instructions(function):
-            taken, target = self.effect(found)
-            frame += taken
-            if target is not None and not function.lo <= target < function.hi:
+            taken, target, call = self.effect(found)
+            frame = None if frame is None or taken is None else frame + taken
+            if target is not None and (call or not function.lo <= target < function.hi):
                 callee = self.program.name(target)
                 if not callee:
                     raise InternalError(f"{function.name} calls {target:#x}, where no function is")
@@ -113,8 +118,8 @@ class _Reader:
         """Bytes of an instruction that is not known."""
         raise NotImplementedError
 
-    def effect(self, found: Any) -> tuple[int, int | None]:
-        """Bytes that an instruction takes from the stack pointer, and where it goes."""
+    def effect(self, found: Any) -> tuple[int | None, int | None, bool]:
+        """Bytes that an instruction takes from the stack pointer (None: unknown), where it goes, whether it calls."""
         raise NotImplementedError
 
 
@@ -128,25 +133,25 @@ class _Arm(_Reader):
     def size(self, code: bytes) -> int:
         return 4 if code[1] >> 3 >= 0b11101 else 2
 
-    def effect(self, found: Any) -> tuple[int, int | None]:
+    def effect(self, found: Any) -> tuple[int | None, int | None, bool]:
         name, operands = str(found.insn_name()), found.operands
         text = found.op_str
         if name in ("bl", "b", "cbz", "cbnz"):
-            return 0, operands[-1].imm
+            return 0, operands[-1].imm, name == "bl"
         if name in ("blx", "bx") and text != "lr":
             raise InternalError(f"a call through a pointer at {found.address:#x}: {found.mnemonic} {text}")
         if name in ("push", "vpush") or (name in ("stmdb", "vstmdb") and text.startswith("sp!")):
             moved = operands if "push" in name else operands[1:]
             wide = found.reg_name(moved[-1].reg).startswith("d")
-            return len(moved) * (8 if wide else 4), None
+            return len(moved) * (8 if wide else 4), None, False
         if name in ("sub", "subw") and text.startswith("sp,"):
-            if operands[-1].type != self.immediate:
-                raise InternalError(f"a frame without a bound at {found.address:#x}: {found.mnemonic} {text}")
-            return int(operands[-1].imm), None
+            return int(operands[-1].imm) if operands[-1].type == self.immediate else None, None, False
+        if name == "add" and text.startswith("sp,") and operands[-1].type != self.immediate:
+            return None, None, False  # of a register that may be negative
         before = _OFFSET.search(text)
         if before and name.startswith(("str", "strd")):
-            return int(before[1], 0), None
-        return 0, None
+            return int(before[1], 0), None, False
+        return 0, None, False
 
 
 class _Riscv(_Reader):
@@ -158,14 +163,14 @@ class _Riscv(_Reader):
     def size(self, code: bytes) -> int:
         return 4 if code[0] & 3 == 3 else 2
 
-    def effect(self, found: Any) -> tuple[int, int | None]:
+    def effect(self, found: Any) -> tuple[int | None, int | None, bool]:
         words = found.op_str.replace(",", " ").split()
         name = found.mnemonic.removeprefix("c.")
         if name in ("jal", "j"):
-            return 0, found.address + int(words[-1], 0)
+            return 0, found.address + int(words[-1], 0), name == "jal" and words[0] != "zero"
         # `ret` is `jr ra`, or in full `jalr zero, ra`.
         if name in ("jalr", "jr") and words[0] != "ra" and words[:2] != ["zero", "ra"]:
             raise InternalError(f"a call through a pointer at {found.address:#x}: {name} {found.op_str}")
         if name in ("addi", "addi16sp") and words[0] == "sp":
-            return max(0, -int(words[-1], 0)), None
-        return 0, None
+            return max(0, -int(words[-1], 0)), None, False
+        return 0, None, False

@@ -12,7 +12,15 @@ from mcugen.errors import InternalError
 from mcugen.resources import data_dir
 
 CORES = sorted(path.stem for path in (data_dir("boards") / "costs").glob("*.toml"))
-V6M = {"divide", "if_then", "table_branch", "load_double", "store_double", "multiply_accumulate", "multiply_long"}
+V6M = {
+    "divide",
+    "if_then",
+    "table_branch",
+    "load_double",
+    "store_double",
+    "multiply_accumulate",
+    "multiply_long",
+}
 ACCUMULATE = Instruction("multiply_accumulate")
 LOAD = Instruction("load", 0, frozenset({1}), frozenset({2}))
 DEPENDENT = Instruction("load", 0, frozenset({3}), frozenset({1}))

@@ -98,7 +98,9 @@ def test_registers_that_are_moved(line: str, assembled: Callable[[str], bytes]) 
     assert (found.kind, found.registers) == MOVED[line]
 
 
-def test_a_load_knows_what_it_writes_and_where_its_address_comes_from(assembled: Callable[[str], bytes]) -> None:
+def test_a_load_knows_what_it_writes_and_where_its_address_comes_from(
+    assembled: Callable[[str], bytes],
+) -> None:
     decoder = Decoder()
     first = decoder.decode(assembled("ldr r0, [r1, r2]"), 0x1000)
     second = decoder.decode(assembled("ldrb r3, [r0]"), 0x1004)

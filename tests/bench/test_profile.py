@@ -19,7 +19,12 @@ from mcugen.errors import InternalError, ToolError
 
 Write = Callable[..., Path]
 OTHERS = ("cortex-m0plus", "cortex-m3", "cortex-m7", "cortex-m33", "cortex-m55")
-CORES = ("cortex-m0", "cortex-m4", "rv32imc", *(pytest.param(core, marks=pytest.mark.slow) for core in OTHERS))
+CORES = (
+    "cortex-m0",
+    "cortex-m4",
+    "rv32imc",
+    *(pytest.param(core, marks=pytest.mark.slow) for core in OTHERS),
+)
 
 
 def profile_of(library: Path, core: str, x: bytes, y: bytes, work: Path, layers: int = 1) -> Profile:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mcugen.bench.emulator import run_counting
-from mcugen.bench.firmware import Vectors, build_firmware
+from mcugen.bench.firmware import FirmwareImage, Vectors, build_firmware
 from mcugen.bench.program import Program
 from mcugen.bench.stack import Stack, read_usage, worst_stack
-from mcugen.boards import load_board
+from mcugen.boards import Board, load_board
 from mcugen.errors import InternalError
 
 Write = Callable[..., Path]
@@ -61,15 +61,16 @@ static __attribute__((noinline)) void divide(net_t *net)
 }
 
 
-def measured(write_library: Write, core: str, source: str, work: Path) -> tuple[Stack, Stack, int]:
-    """Worst stack with the compiler's figures, without them, and what the emulator saw with the firmware's own."""
+def built(write_library: Write, core: str, source: str, work: Path) -> tuple[FirmwareImage, Board]:
     library = write_library(work / "net", PORTS + source, arena=16, inputs=[4], outputs=[4], layers=[None])
     zeros = np.zeros((1, 4), np.int8)
     board = load_board(core)
     image = build_firmware(library, board, Vectors.from_arrays([zeros], [zeros], [None]), work / "fw")
-    alone = Program(image.alone, "net")
-    found = [worst_stack(alone, usage, ["net_run"]) for usage in (read_usage(image.stack_usage), {})]
-    return found[0], found[1], run_counting(image, board).stack_bytes
+    return image, board
+
+
+def worst_of(image: FirmwareImage) -> Stack:
+    return worst_stack(Program(image.alone, "net"), read_usage(image.stack_usage), ["net_run"])
 
 
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "rv32imc"])
@@ -79,8 +80,14 @@ def test_it_is_what_the_emulator_measures(
     needs_emulator(core)
     own = {}
     for name, source in LIBRARIES.items():
-        worst, from_code, seen = measured(write_library, core, source, tmp_path / name)
-        assert worst == from_code, name
+        image, board = built(write_library, core, source, tmp_path / name)
+        worst = worst_of(image)
+        seen = run_counting(image, board).stack_bytes
+        if core == "cortex-m0" and name == "nested":  # it takes large frames by a number from memory
+            with pytest.raises(InternalError, match="its frame is not known"):
+                worst_stack(Program(image.alone, "net"), {}, ["net_run"])
+        else:
+            assert worst == worst_stack(Program(image.alone, "net"), {}, ["net_run"]), name
         assert 320 <= worst.bytes <= seen, name
         own[name] = seen - worst.bytes
     # What is left are the frames of the firmware, the same around each library. The sum over a helper's instructions
@@ -92,7 +99,7 @@ def test_the_path_names_the_functions(
     write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
 ) -> None:
     needs_emulator("cortex-m4")
-    worst, _, _ = measured(write_library, "cortex-m4", LIBRARIES["nested"], tmp_path)
+    worst = worst_of(built(write_library, "cortex-m4", LIBRARIES["nested"], tmp_path)[0])
     assert [name for name, _ in worst.path] == ["net_run", "outer", "leaf"]
     assert worst.bytes == sum(size for _, size in worst.path)
     assert worst.path[1][1] >= 600 and 400 <= worst.path[2][1] < 440
@@ -102,7 +109,7 @@ def test_the_path_names_the_functions(
     ("source", "why"),
     [
         (
-            "static __attribute__((noinline)) int r(int n) { return n ? n * r(n - 1) + 1 : 0; }\n"
+            "static __attribute__((noinline)) int r(int n) { return n > 1 ? r(n - 1) * r(n - 2) : n; }\n"
             "void net_run(net_t *net) { volatile int x = r(net->arena[0]); (void)x; net->arena[4] = (int8_t)r(9); }",
             "recursion",
         ),
@@ -114,16 +121,23 @@ def test_the_path_names_the_functions(
 )
 @pytest.mark.parametrize("core", ["cortex-m4", "rv32imc"])
 def test_what_has_no_worst_case_is_refused(
-    core: str, source: str, why: str, write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
+    core: str,
+    source: str,
+    why: str,
+    write_library: Write,
+    needs_emulator: Callable[[str], None],
+    tmp_path: Path,
 ) -> None:
     needs_emulator(core)
-    source = source.replace("n * r(n - 1) + 1", "r(n - 1) * r(n - 2) + n")  # no loop can be made of it
+    image, _ = built(write_library, core, source, tmp_path)
     with pytest.raises(InternalError, match=why):
-        measured(write_library, core, source, tmp_path)
+        worst_of(image)
 
 
 def test_frames_without_a_bound_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.su").write_text("a.c:1:2:f\t16\tstatic\na.c:3:4:f\t24\tdynamic,bounded\nb.c:1:1:g\t8\tstatic\n")
+    (tmp_path / "a.su").write_text(
+        "a.c:1:2:f\t16\tstatic\na.c:3:4:f\t24\tdynamic,bounded\nb.c:1:1:g\t8\tstatic\n"
+    )
     assert read_usage([tmp_path / "a.su"]) == {"f": 24, "g": 8}
     (tmp_path / "b.su").write_text("a.c:1:2:f\t16\tdynamic\n")
     with pytest.raises(InternalError, match="f: its frame has no bound"):
