@@ -23,7 +23,7 @@ from onnx import numpy_helper
 from mcugen import __version__, cli
 from mcugen.boards import board_names
 
-COMMANDS = ("build", "verify", "evaluate", "analyze", "boards", "ops", "doctor")
+COMMANDS = ("build", "verify", "evaluate", "analyze", "bench", "boards", "ops", "doctor")
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ def test_help_of_every_command_is_complete(mcugen: Callable[..., Run], command: 
     run = mcugen(command, "-h")
     assert run.code == 0 and max(map(len, run.out.splitlines())) <= 100
     assert "Print only JSON on stdout" in run.out
-    if command in ("build", "verify", "evaluate", "analyze"):
+    if command in ("build", "verify", "evaluate", "analyze", "bench"):
         assert f"Examples:\n    mcugen {command} " in run.out
 
 
 def test_examples_of_the_help_name_options_that_exist(mcugen: Callable[..., Run]) -> None:
-    for command in ("build", "verify", "evaluate", "analyze"):
+    for command in ("build", "verify", "evaluate", "analyze", "bench"):
         shown = mcugen(command, "-h").out
         head, _, examples = shown.partition("Examples:")
         used = set(re.findall(r"(?<= )--?[a-z]+", examples.split("|")[0]))

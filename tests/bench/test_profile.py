@@ -18,12 +18,11 @@ from mcugen.boards import load_board
 from mcugen.errors import InternalError, ToolError
 
 Write = Callable[..., Path]
-OTHERS = ("cortex-m0plus", "cortex-m3", "cortex-m7", "cortex-m33", "cortex-m55")
-CORES = (
-    "cortex-m0",
+OTHERS = ("cortex-m0plus", "cortex-m3", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
+CORES = ("cortex-m0", "cortex-m4", *(pytest.param(core, marks=pytest.mark.slow) for core in OTHERS))
+FEW = (
     "cortex-m4",
-    "rv32imc",
-    *(pytest.param(core, marks=pytest.mark.slow) for core in OTHERS),
+    *(pytest.param(c, marks=pytest.mark.slow) for c in ("cortex-m0", "cortex-m55", "rv32imc")),
 )
 
 
@@ -171,7 +170,7 @@ void net_run(net_t *net)
 """
 
 
-@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
+@pytest.mark.parametrize("core", FEW)
 def test_layers_have_what_they_call(
     core: str, write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ PORTS = """\
 int8_t *net_input(net_t *net) { return net->arena; }
 const int8_t *net_output(const net_t *net) { return net->arena; }
 """
+CORES = ("cortex-m4", *(pytest.param(core, marks=pytest.mark.slow) for core in ("cortex-m0", "rv32imc")))
 LEAF = """\
 static __attribute__((noinline)) void leaf(net_t *net)
 {
@@ -73,7 +74,7 @@ def worst_of(image: FirmwareImage) -> Stack:
     return worst_stack(Program(image.alone, "net"), read_usage(image.stack_usage), ["net_run"])
 
 
-@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "rv32imc"])
+@pytest.mark.parametrize("core", CORES)
 def test_it_is_what_the_emulator_measures(
     core: str, write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
 ) -> None:
