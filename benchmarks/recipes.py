@@ -33,6 +33,7 @@ PAGE = HERE.parent / "docs" / "quantization.md"
 MARKS = ("<!-- `make recipes` writes this -->", "<!-- /recipes -->")
 CORE = "cortex-m4"
 SOFT = "cortex-m0"  # without FPU
+MEASURED = ("instructions", "arena_bytes", "code_bytes", "const_bytes")
 SAMPLES = 100  # of those models whose data may not be redistributed
 
 Figures = dict[str, dict[str, dict[str, Any]]]  # recipe, model, what
@@ -78,10 +79,12 @@ def per_tensor_quality(model: str) -> float | None:
         return quality(model, Recipe.INT8.value)["sqnr"]
 
 
-def measured(job: tuple[str, str]) -> dict[str, Any]:
+def measured(job: tuple[str, str], core: str = CORE) -> dict[str, Any]:
     """Sizes and instructions of one model under one recipe."""
     recipe, model = job
-    return dict(measure(model, CORE, recipe))
+    calib = ranges_path(model) if TRAITS[Recipe(recipe)].calibrated else None
+    figures = measure(model_path(model), core, calib, recipe)
+    return {what: figures[what] for what in MEASURED}
 
 
 def measure_all(with_quality: bool) -> Figures:
@@ -95,7 +98,7 @@ def measure_all(with_quality: bool) -> Figures:
             figures |= quality(model, recipe)
         results.setdefault(recipe, {})[model] = figures
     for recipe, models in results.items():
-        models["kws"]["soft_instructions"] = measure("kws", SOFT, recipe)["instructions"]
+        models["kws"]["soft_instructions"] = measured((recipe, "kws"), SOFT)["instructions"]
     if with_quality:
         results["int8"]["ad"]["per_tensor_sqnr"] = per_tensor_quality("ad")
     return results

@@ -1,6 +1,6 @@
-"""Figures of the five example models on every emulated core: instructions, arena, code and constants.
+"""Figures of the five official int8 models on every emulated core: instructions, model cycles, arena, stack, flash.
 
-    python -m benchmarks.run            measure, write benchmarks/results.json and the table in README.md
+    python -m benchmarks.run            measure, write benchmarks/results.json and the tables in README.md
     python -m benchmarks.run --check    measure, fail where a figure of the same compiler grew by more than 1 %
 
 All figures are deterministic: equal on every machine with the same compiler.
@@ -17,60 +17,54 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ranges import MODELS, model_path, ranges_path
-from mcugen.bench.emulator import run_firmware
-from mcugen.bench.firmware import Vectors, build_firmware
+from benchmarks.ranges import EXAMPLES, MODELS
+from mcugen.bench.compare import FIGURES
+from mcugen.bench.costs import load_costs
+from mcugen.bench.measure import bench
 from mcugen.boards import load_board
-from mcugen.execute import run
-from mcugen.graph_file import load_graph
 from mcugen.pipeline import build
-from mcugen.quantize.recipes import TRAITS, Recipe
-from mcugen.simulate import HostLibrary
 from mcugen.tools import compiler_version
-from mcugen.verify import random_vectors
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
 BASELINE = HERE / "baseline.json"
 README = HERE.parent / "README.md"
 MARKS = ("<!-- benchmarks: `make bench` writes this -->", "<!-- /benchmarks -->")
-CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
+CORES = (
+    "cortex-m0",
+    "cortex-m0plus",
+    "cortex-m3",
+    "cortex-m4",
+    "cortex-m7",
+    "cortex-m33",
+    "cortex-m55",
+    "rv32imc",
+)
 GROWTH = 1.01
+_SIZES = {
+    "RAM: arena": "arena_bytes",
+    "RAM: stack (ours at worst, theirs measured)": "stack_bytes",
+    "flash: code": "code_bytes",
+    "flash: code + constants": "flash_bytes",
+}
 
 Figures = dict[str, dict[str, Any]]
 
 
-def measure(model: str, core: str, recipe: str = "int8") -> dict[str, int]:
-    """One model on one core: executed instructions of an inference, arena, code and constant bytes, stack."""
-    board = load_board(core)
+def measure(model: Path, core: str, calib: Path | None = None, recipe: str | None = None) -> dict[str, int]:
+    """A model file on one core: executed instructions and model cycles (where the core has them) of an inference,
+    arena, code and constant bytes, worst-case stack."""
     with tempfile.TemporaryDirectory(prefix="mcugen-bench-") as name:
-        calib = ranges_path(model) if TRAITS[Recipe(recipe)].calibrated else None
-        folder = build(model_path(model), calib=calib, board=board, out=Path(name), quantize=recipe).path
-        library = HostLibrary(folder)
-        graph = load_graph(folder / f"{library.manifest['name']}.graph.npz")
-        inputs = random_vectors(library.inputs, count=1)
-        first = {n: a[:1].reshape(graph.type(n).shape) for n, a in zip(graph.inputs, inputs, strict=True)}
-        values = run(graph, first)
-        layers = [values[e["output"]["tensor"]].reshape(1, -1) for e in library.layers]
-        outputs = [values[n].reshape(1, -1) for n in graph.outputs]
-        vectors = Vectors.from_arrays([a[:1] for a in inputs], outputs, layers)
-        image = build_firmware(folder, board, vectors, Path(name) / "firmware")
-        result = run_firmware(image, board)
-        assert result.ok, f"{model} on {core}: {result.wrong_bytes} wrong bytes"
-        return {
-            "instructions": result.instructions[0],
-            "arena_bytes": library.manifest["memory"]["arena"],
-            "code_bytes": image.code_bytes,
-            "const_bytes": image.const_bytes,
-            "stack_bytes": result.stack_bytes,
-        }
+        folder = build(model, calib=calib, board=core, out=Path(name), quantize=recipe).path
+        (found,) = bench(folder)
+    return {figure: value for figure in FIGURES if (value := getattr(found, figure)) is not None}
 
 
 def measure_all() -> Figures:
     """Figures by compiler version, core and model."""
     jobs = [(core, model) for core in CORES for model in MODELS]
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda job: measure(job[1], job[0]), jobs))
+        found = list(pool.map(lambda job: measure(official(job[1]), job[0]), jobs))
     results: Figures = {}
     for (core, model), figures in zip(jobs, found, strict=True):
         version = compiler_version(load_board(core).toolchain)
@@ -91,46 +85,45 @@ def growth(old: Figures, new: Figures) -> list[str]:
     ]
 
 
+def official(model: str) -> Path:
+    """The official int8 file of an MLPerf Tiny model."""
+    return EXAMPLES / "tflite" / f"{model}_int8.tflite"
+
+
 def _millions(value: int | None) -> str:
     return "-" if value is None else f"{value / 1e6:.2f} M"
 
 
+def _rows(title: str, first: str, rows: dict[str, list[str]]) -> list[str]:
+    """A table with a column for each model."""
+    head = [title, "", f"| {first} | " + " | ".join(MODELS) + " |", "|---|" + "---:|" * len(MODELS)]
+    return [*head, *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()), ""]
+
+
 def table(results: Figures) -> str:
     """The README's tables, beside TensorFlow Lite Micro's figures."""
-    theirs = json.loads(BASELINE.read_text(encoding="utf-8"))
+    baseline = json.loads(BASELINE.read_text(encoding="utf-8"))
+    theirs = baseline["models"]
     cores = {core: models for _, by_core in sorted(results.items()) for core, models in by_core.items()}
-    lines = [
-        "Executed instructions of one inference (mcugen, portable C / TFLM + CMSIS-NN):",
-        "",
-        "| core | " + " | ".join(MODELS) + " |",
-        "|---|" + "---:|" * len(MODELS),
-    ]
-    for core in CORES:
-        cells = []
-        for model in MODELS:
-            peer = theirs["models"][model]["instructions"].get(core)
-            cells.append(f"{_millions(cores[core][model]['instructions'])} / {_millions(peer)}")
-        lines.append(f"| {core} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "Bytes on a Cortex-M4 (mcugen / TFLM, int8 operators only):",
-        "",
-        "| what | " + " | ".join(MODELS) + " |",
-        "|---|" + "---:|" * len(MODELS),
-    ]
-    rows = {
-        "RAM: arena": ("arena_bytes", "arena_bytes"),
-        "flash: code": ("code_bytes", "code_bytes"),
-        "flash: code + constants": (None, "flash_bytes"),
+
+    def beside(core: str, mine: str, peer: str) -> list[str]:
+        pairs = [(cores[core][m].get(mine), theirs[m].get(peer, {}).get(core)) for m in MODELS]
+        return [f"{_millions(ours)} / {_millions(other)}" for ours, other in pairs]
+
+    modelled = {core: beside(core, "cycles", "layer_cycles") for core in CORES if load_costs(core)}
+    counted = {core: beside(core, "instructions", "instructions") for core in CORES}
+    m4 = {m: dict(figures) for m, figures in cores["cortex-m4"].items()}
+    for figures in m4.values():
+        figures["flash_bytes"] = figures["code_bytes"] + figures["const_bytes"]
+    sizes = {
+        title: [f"{m4[m][what]:,} / {theirs[m][what]:,}" for m in MODELS] for title, what in _SIZES.items()
     }
-    for title, (mine, peer_key) in rows.items():
-        cells = []
-        for model in MODELS:
-            figures = cores["cortex-m4"][model]
-            value = figures["code_bytes"] + figures["const_bytes"] if mine is None else figures[mine]
-            cells.append(f"{value:,} / {theirs['models'][model][peer_key]:,}")
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    lines += ["", f"Compilers: {', '.join(sorted(results))}. Peer: {theirs['what']}."]
+    lines = [
+        *_rows("Model cycles of one inference (mcugen / CMSIS-NN's layers alone):", "core", modelled),
+        *_rows("Executed instructions of one inference (mcugen / TFLM + CMSIS-NN):", "core", counted),
+        *_rows("Bytes on a Cortex-M4 (mcugen / TFLM, int8 operators only):", "what", sizes),
+        f"Compilers: {', '.join(sorted(results))}. Peer: {baseline['what']}; {baseline['layer_cycles_what']}.",
+    ]
     return "\n".join(lines)
 
 
