@@ -71,6 +71,16 @@ def test_json_is_what_the_contract_says(mcugen: Callable[..., Run], small: Path,
     assert not any(line.endswith(" ") for line in out.splitlines())
 
 
+def test_the_extra_is_advised_where_it_is_missing(
+    mcugen: Callable[..., Run], small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "capstone", None)
+    code, out, err = mcugen("bench", small)
+    assert (
+        code == 7 and not out and "capstone: is not installed" in err and "pip install 'mcugen[bench]'" in err
+    )
+
+
 def test_refusals(mcugen: Callable[..., Run], small: Path, tmp_path: Path) -> None:
     code, out, err = mcugen("bench", small, "-b", "cortex-m3")
     assert code == 2 and not out and "mcugen build small.onnx --board cortex-m3" in err

@@ -1,9 +1,9 @@
-"""Worst-case stack of a library: the frames that the compiler reports (-fstack-usage) summed along the call graph.
+"""Worst-case stack of a library: the frames of its functions summed along the call graph.
 
-The graph is read from the linked program: every call and every jump that leaves a function. A function that the
-compiler says nothing of (helpers of libgcc and libc) has the sum of all that its instructions take from the stack
-pointer. A jump to another function counts as a call, though the frame is often gone by then: the sum is never too
-small. Nothing may call through a pointer or itself.
+A frame is what the compiler reports (-fstack-usage) or, if that is more, the sum of all that the function's
+instructions take from the stack pointer: so are helpers of libgcc and libc counted, and assembly. The graph is read
+from the linked program: every call and every jump that leaves a function. A jump to another function counts as a
+call, though the frame is often gone by then: the sum is never too small. Nothing may call through a pointer or itself.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ def worst_stack(program: Program, usage: Mapping[str, int], roots: Sequence[str]
             raise InternalError(f"{' calls '.join((*above, name))}: recursion has no worst-case stack")
         if name not in depths:
             body = bodies.setdefault(name, reader.body(program.function(name)))
-            # The compiler names clones without their number.
-            frame = usage.get(name, usage.get(re.sub(r"\.\d+$", "", name), body.frame))
-            if frame is None:
+            # The compiler names clones without their number, and does not see what inline assembly pushes.
+            said = usage.get(name, usage.get(re.sub(r"\.\d+$", "", name)))
+            if said is None and body.frame is None:
                 raise InternalError(f"{name}: its frame is not known")
+            frame = max(said or 0, body.frame or 0)
             inner = [depth(call, (*above, name)) for call in sorted(body.calls)]
             deepest = max(inner, key=lambda stack: stack.bytes, default=Stack(0, ()))
             depths[name] = Stack(frame + deepest.bytes, ((name, frame), *deepest.path))

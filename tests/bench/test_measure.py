@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zoo
+from elftools.elf.elffile import ELFFile
 
 from mcugen import build
+from mcugen.bench import firmware
 from mcugen.bench.costs import load_costs
 from mcugen.bench.measure import _check_alignment, bench
 from mcugen.bench.profile import Cell
@@ -99,6 +101,31 @@ def test_unaligned_accesses_fail_where_the_core_faults() -> None:
     _check_alignment(cells, load_costs("cortex-m4"), load_board("cortex-m4"))
     with pytest.raises(VerifyError, match="f: 2 unaligned accesses, which fault on a cortex-m0"):
         _check_alignment(cells, load_costs("cortex-m0"), load_board("cortex-m0"))
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
+def test_debug_information_changes_no_code(
+    core: str,
+    small: Path,
+    needs_emulator: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    needs_emulator(core)
+    board = load_board(core)
+    code = []
+    for flags in (firmware._LIBRARY_FLAGS, ("-std=c99",)):
+        monkeypatch.setattr(firmware, "_LIBRARY_FLAGS", flags)
+        work = tmp_path / str(len(flags))
+        (elf,) = (
+            o
+            for n, o in firmware._compile_library(small, board, work, "-O2").items()
+            if n.endswith("small.c")
+        )
+        with elf.open("rb") as file:
+            sections = list(ELFFile(file).iter_sections())
+            code.append({s.name: s.data() for s in sections if s["sh_flags"] & 2})
+    assert code[0] == code[1] and any(name.startswith(".text.small_run") for name in code[0])
 
 
 @pytest.mark.slow
