@@ -2,6 +2,7 @@
 
 quantize = "int8-float-fallback"
 calibration = "mse"
+optimize = "speed"
 
 [ranges]
 input = [-1.0, 1.0]
@@ -62,6 +63,7 @@ class RecipeFile(_Strict):
     calibration: Calibration | None = None
     percentile: float | None = Percentile
     refine: bool | None = None
+    optimize: Literal["speed", "size", "ram", "balanced"] | None = None
     ranges: dict[str, tuple[float, float]] = {}
     layer: tuple[Layer, ...] = ()
 
