@@ -193,7 +193,9 @@ class _Chooser:
     def best(self, allowed: Sequence[Sequence[int]], goal: Goal) -> tuple[int, ...]:
         """The best of the allowed candidates; the smallest ones where the flash is too small for all."""
         able = [[layer[k] for k in indices] for layer, indices in zip(self.candidates, allowed, strict=True)]
-        found = cheapest(_costs(able, self.flash), goal) or cheapest(_costs(able, None), Goal(0, 1))
+        found = cheapest(_costs(able, self.flash), goal)
+        if found is None:
+            found = cheapest(_costs(able, None), Goal(0, 1))
         assert found is not None
         return tuple(indices[k] for indices, k in zip(allowed, found, strict=True))
 
@@ -207,5 +209,5 @@ class _Chooser:
             if k != self.least[i]
         }
         peak = {i for i in extra if any(b.first <= i <= b.last for b in top)}
-        worst = max(extra, key=lambda i: (i in peak, extra[i], -i))
+        worst = max(extra, key=lambda i: (i in peak, extra[i], self.candidates[i][picked[i]].scratch, -i))
         self.excluded[worst, picked[worst]] = storage.arena
