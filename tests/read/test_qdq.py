@@ -300,6 +300,26 @@ def test_what_is_not_supported_is_all_named() -> None:
         assert words in text, text
 
 
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_depthwise_weights_of_9_bits(multiplier: int) -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    x = net.qdq(net.input(1, 3, 6, 6), 0.02)
+    weights = rng.integers(0, 256, (3 * multiplier, 1, 3, 3), np.uint8)
+    weights.flat[:2] = 0, 255
+    w = net.dq(net.constant(weights), 0.01, np.uint8(100))
+    graph = _graph(net.model(net.qdq(str(net.add("Conv", x, w, kernel_shape=[3, 3], group=3)), 0.05)))
+    (conv,) = (n for n in graph.nodes if n.op == "conv2d")
+    assert conv.attrs["groups"] == 3 and graph.constant(conv.inputs[1]).shape == (3 * multiplier, 3, 3, 2)
+
+
+def test_an_output_near_zero_is_compared_with_the_noise_of_rounding() -> None:
+    net = Quantized()
+    x = net.qdq(net.input(1, 64), 0.02)
+    probabilities = net.qdq(str(net.add("Softmax", x, axis=-1)), 1 / 255, np.int8(-128))
+    centred = net.qdq(str(net.add("Sub", probabilities, net.constant(1 / 64))), 1 / 255)
+    _graph(net.model(net.add("ReduceMean", centred, axes=[1])))
+
+
 def test_8_and_16_bits_in_one_file_are_refused() -> None:
     net = Quantized()
     x = net.input(1, 2, 6, 6)
