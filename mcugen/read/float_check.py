@@ -52,7 +52,7 @@ def check_import(imported: ImportedModel, graph: Graph) -> None:
     searched = {indices[n].inputs[0] for n in graph.outputs if n in indices}
     ours = {n: np.concatenate([c[n] for c in chunks]) for n in {*graph.outputs, *searched}}
     theirs = OnnxRunner(imported.file, imported.codes).run(
-        [{n: np.asarray(f[i]) for n, f in feeds.items()} for i in range(SAMPLES)]
+        [{graph.tensors[n].source or n: np.asarray(f[i]) for n, f in feeds.items()} for i in range(SAMPLES)]
     )
     faults = []
     for index, name in enumerate(graph.outputs):

@@ -320,6 +320,30 @@ def test_an_output_near_zero_is_compared_with_the_noise_of_rounding() -> None:
     _graph(net.model(net.add("ReduceMean", centred, axes=[1])))
 
 
+@pytest.mark.parametrize("zero", [np.uint8(100), np.int8(-5)])
+def test_integer_inputs_and_outputs(zero: Any, tmp_path: Path) -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    x = net.input(1, 2, 6, 6)
+    weights = rng.integers(-127, 128, (4, 2, 3, 3), np.int8)
+    y = net.q(_conv(net, net.dq(x, 0.02, zero), weights), 0.05, zero)
+    model = net.model(y)
+    kind = TensorProto.UINT8 if zero.dtype == np.uint8 else TensorProto.INT8
+    model.graph.input[0].type.tensor_type.elem_type = model.graph.output[0].type.tensor_type.elem_type = kind
+    manifest, report = built(_save(model, tmp_path), tmp_path)
+    (port,) = manifest["inputs"]
+    assert (port["dtype"], port["zero_point"]) == ("int8", -28 if kind == TensorProto.UINT8 else -5)
+    assert any("samples are real numbers" in note for note in manifest["notes"])
+    assert report.ok and report.float_report is not None
+    assert report.float_report.sqnr is not None and report.float_report.sqnr > 40.0
+
+
+def test_an_integer_input_that_nothing_dequantizes_is_refused() -> None:
+    net = Quantized()
+    model = net.model(net.add("Relu", net.input(1, 4)))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    assert "is UINT8, not FLOAT, and nothing dequantizes it" in _faults(model, ModelError)
+
+
 def test_8_and_16_bits_in_one_file_are_refused() -> None:
     net = Quantized()
     x = net.input(1, 2, 6, 6)
