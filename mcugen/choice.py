@@ -19,7 +19,7 @@ from mcugen.budget import arena_budget, flash_budget
 from mcugen.choice_mip import Choice, Goal, Item, cheapest
 from mcugen.errors import Fault, UsageError
 from mcugen.ir import Graph
-from mcugen.select import Layer, Option, options
+from mcugen.select import Layer, Option, options, with_wishes
 from mcugen.storage import Storage, assign, layer_bounds, place_states
 
 SLACK_SHARE = 20  # balanced: the arena may grow by a twentieth,
@@ -82,10 +82,17 @@ class Decision:
         return _costs(self.candidates, self.flash_limit)
 
 
-def decide(graph: Graph, board: Board, optimize: Optimize, keep_all: bool = False) -> Decision:
-    """The kernels and places of a graph's layers. `keep_all`: see `assign`; it changes no kernel.
-    Raises UnsupportedError naming every node without a kernel."""
-    return _Chooser(graph, board, optimize).decide(keep_all)
+def decide(
+    graph: Graph,
+    board: Board,
+    optimize: Optimize,
+    wishes: Mapping[str, tuple[str, str]] | None = None,
+    keep_all: bool = False,
+) -> Decision:
+    """The kernels and places of a graph's layers. `wishes`: kernels by the name of a node, and who wants them.
+    `keep_all`: see `assign`; it changes no kernel. Raises UnsupportedError naming every node without a kernel,
+    UsageError naming every wish for one that cannot be had."""
+    return _Chooser(graph, board, optimize, wishes or {}).decide(keep_all)
 
 
 def slack(arena: int) -> int:
@@ -117,9 +124,11 @@ def _candidate(graph: Graph, board: Board, layer: Layer, arena: int) -> Candidat
 class _Chooser:
     """One graph's way to a decision."""
 
-    def __init__(self, graph: Graph, board: Board, optimize: Optimize) -> None:
+    def __init__(
+        self, graph: Graph, board: Board, optimize: Optimize, wishes: Mapping[str, tuple[str, str]]
+    ) -> None:
         self.graph, self.optimize = graph, optimize
-        self.options = options(graph, board)
+        self.options = with_wishes(options(graph, board), wishes)
         self.candidates = _candidates(graph, board, self.options)
         self.ram, self.flash = arena_budget(board, place_states(graph)[1]), flash_budget(board)
         self.plans: dict[tuple[int, ...], Storage] = {}

@@ -145,8 +145,24 @@ def test_a_debug_build_has_the_same_kernels(kernels: Kernels) -> None:
     kernels.add("fast", Cost(10, scratch=8), Cost(10, scratch=8))
     kernels.add("plain", Cost(90), Cost(90))
     graph = chain(4000, 4000, 4000)
-    usual, whole = (decide(graph, M4, Optimize.BALANCED, keep) for keep in (False, True))
+    usual, whole = (decide(graph, M4, Optimize.BALANCED, keep_all=keep) for keep in (False, True))
     assert usual.layers == whole.layers and usual.storage.arena == 4008 < whole.storage.arena
+
+
+def test_wishes_come_first(kernels: Kernels) -> None:
+    kernels.add("fast", Cost(10), Cost(10), Cost(10))
+    kernels.add("plain", Cost(90), Cost(90), None)
+    graph = chain(8, 8, 8, 8)
+    decision = decide(graph, M4, Optimize.SPEED, {"n1": ("plain", "a.toml")})
+    assert [layer.kernel.name for layer in decision.layers] == ["fast", "plain", "fast"]
+    assert decision.options[1].reasons == {"fast": "a.toml wants plain"}
+    wishes = {"n1": ("fancy", "a.toml"), "n2": ("plain", "a.toml")}
+    with pytest.raises(UsageError, match="no such kernels") as raised:
+        decide(graph, M4, Optimize.SPEED, wishes)
+    assert [(fault.why, fault.fix) for fault in raised.value.faults] == [
+        ("fancy for n1: there is none for such a layer", "one of fast, plain"),
+        ("plain for n2: no cost", "one of fast"),
+    ]
 
 
 def test_among_equals_the_first_by_name(kernels: Kernels) -> None:
