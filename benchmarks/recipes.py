@@ -83,7 +83,7 @@ def measured(job: tuple[str, str], core: str = CORE) -> dict[str, Any]:
     """Sizes and instructions of one model under one recipe."""
     recipe, model = job
     calib = ranges_path(model) if TRAITS[Recipe(recipe)].calibrated else None
-    figures = measure(model_path(model), core, calib, recipe)
+    figures = measure(model_path(model), core, None, calib, recipe)
     return {what: figures[what] for what in MEASURED}
 
 

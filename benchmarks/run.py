@@ -30,20 +30,24 @@ RESULTS = HERE / "results.json"
 BASELINE = HERE / "baseline.json"
 README = HERE.parent / "README.md"
 MARKS = ("<!-- benchmarks: `make bench` writes this -->", "<!-- /benchmarks -->")
-CORES = (
-    "cortex-m0",
-    "cortex-m0plus",
-    "cortex-m3",
-    "cortex-m4",
-    "cortex-m7",
-    "cortex-m33",
-    "cortex-m55",
-    "rv32imc",
-)
+# What is built, by its title: core, and the aim if it is not the default one.
+BUILDS: dict[str, tuple[str, str | None]] = {
+    "cortex-m0": ("cortex-m0", None),
+    "cortex-m0plus": ("cortex-m0plus", None),
+    "cortex-m3": ("cortex-m3", None),
+    "cortex-m4": ("cortex-m4", None),
+    "cortex-m4, speed": ("cortex-m4", "speed"),
+    "cortex-m7": ("cortex-m7", None),
+    "cortex-m7, speed": ("cortex-m7", "speed"),
+    "cortex-m33": ("cortex-m33", None),
+    "cortex-m33, speed": ("cortex-m33", "speed"),
+    "cortex-m55": ("cortex-m55", None),
+    "rv32imc": ("rv32imc", None),
+}
 GROWTH = 1.01
 _SIZES = {
     "RAM: arena": "arena_bytes",
-    "RAM: stack (ours at worst, theirs measured)": "stack_bytes",
+    "RAM: stack (worst case / measured)": "stack_bytes",
     "flash: code": "code_bytes",
     "flash: code + constants": "flash_bytes",
 }
@@ -51,24 +55,27 @@ _SIZES = {
 Figures = dict[str, dict[str, Any]]
 
 
-def measure(model: Path, core: str, calib: Path | None = None, recipe: str | None = None) -> dict[str, int]:
+def measure(
+    model: Path, core: str, optimize: str | None = None, calib: Path | None = None, recipe: str | None = None
+) -> dict[str, int]:
     """A model file on one core: executed instructions and model cycles (where the core has them) of an inference,
     arena, code and constant bytes, worst-case stack."""
     with tempfile.TemporaryDirectory(prefix="mcugen-bench-") as name:
-        folder = build(model, calib=calib, board=core, out=Path(name), quantize=recipe).path
+        out = Path(name)
+        folder = build(model, calib=calib, board=core, out=out, quantize=recipe, optimize=optimize).path
         (found,) = bench(folder)
     return {figure: value for figure in FIGURES if (value := getattr(found, figure)) is not None}
 
 
 def measure_all() -> Figures:
-    """Figures by compiler version, core and model."""
-    jobs = [(core, model) for core in CORES for model in MODELS]
+    """Figures by compiler version, title of the build and model."""
+    jobs = [(title, model) for title in BUILDS for model in MODELS]
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda job: measure(official(job[1]), job[0]), jobs))
+        found = list(pool.map(lambda job: measure(official(job[1]), *BUILDS[job[0]]), jobs))
     results: Figures = {}
-    for (core, model), figures in zip(jobs, found, strict=True):
-        version = compiler_version(load_board(core).toolchain)
-        results.setdefault(version, {}).setdefault(core, {})[model] = figures
+    for (title, model), figures in zip(jobs, found, strict=True):
+        version = compiler_version(load_board(BUILDS[title][0]).toolchain)
+        results.setdefault(version, {}).setdefault(title, {})[model] = figures
     return results
 
 
@@ -100,28 +107,35 @@ def _rows(title: str, first: str, rows: dict[str, list[str]]) -> list[str]:
     return [*head, *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()), ""]
 
 
+def _sizes(ours: dict[str, Any], theirs: dict[str, Any], what: str) -> list[str]:
+    flash = {model: figures["code_bytes"] + figures["const_bytes"] for model, figures in ours.items()}
+    mine = {model: flash[model] if what == "flash_bytes" else ours[model][what] for model in MODELS}
+    return [f"{mine[model]:,} / {theirs[model][what]:,}" for model in MODELS]
+
+
 def table(results: Figures) -> str:
     """The README's tables, beside TensorFlow Lite Micro's figures."""
     baseline = json.loads(BASELINE.read_text(encoding="utf-8"))
     theirs = baseline["models"]
-    cores = {core: models for _, by_core in sorted(results.items()) for core, models in by_core.items()}
+    ours = {title: models for _, by_title in sorted(results.items()) for title, models in by_title.items()}
 
-    def beside(core: str, mine: str, peer: str) -> list[str]:
-        pairs = [(cores[core][m].get(mine), theirs[m].get(peer, {}).get(core)) for m in MODELS]
-        return [f"{_millions(ours)} / {_millions(other)}" for ours, other in pairs]
+    def beside(title: str, mine: str, peer: str) -> list[str]:
+        core = BUILDS[title][0]
+        pairs = [(ours[title][m].get(mine), theirs[m].get(peer, {}).get(core)) for m in MODELS]
+        return [f"{_millions(value)} / {_millions(other)}" for value, other in pairs]
 
-    modelled = {core: beside(core, "cycles", "layer_cycles") for core in CORES if load_costs(core)}
-    counted = {core: beside(core, "instructions", "instructions") for core in CORES}
-    m4 = {m: dict(figures) for m, figures in cores["cortex-m4"].items()}
-    for figures in m4.values():
-        figures["flash_bytes"] = figures["code_bytes"] + figures["const_bytes"]
+    modelled = {t: beside(t, "cycles", "layer_cycles") for t, (core, _) in BUILDS.items() if load_costs(core)}
+    counted = {title: beside(title, "instructions", "instructions") for title in BUILDS}
     sizes = {
-        title: [f"{m4[m][what]:,} / {theirs[m][what]:,}" for m in MODELS] for title, what in _SIZES.items()
+        f"{title}{aim}": _sizes(ours[f"cortex-m4{aim}"], theirs, what)
+        for aim in ("", ", speed")
+        for title, what in _SIZES.items()
     }
     lines = [
         *_rows("Model cycles of one inference (mcugen / CMSIS-NN's layers alone):", "core", modelled),
         *_rows("Executed instructions of one inference (mcugen / TFLM + CMSIS-NN):", "core", counted),
         *_rows("Bytes on a Cortex-M4 (mcugen / TFLM, int8 operators only):", "what", sizes),
+        "`speed`: built with `--optimize speed`, all others with the default, `balanced`.",
         f"Compilers: {', '.join(sorted(results))}. Peer: {baseline['what']}; {baseline['layer_cycles_what']}.",
     ]
     return "\n".join(lines)

@@ -95,12 +95,19 @@ class FirmwareImage:
 
 
 def build_firmware(
-    library: Path, board: Board, vectors: Vectors, out: Path, *, opt: str = DEFAULT_OPT
+    library: Path,
+    board: Board,
+    vectors: Vectors,
+    out: Path,
+    *,
+    opt: str = DEFAULT_OPT,
+    layers: bool = True,
 ) -> FirmwareImage:
     """Compiles a generated library with `vectors` for the first of the board's machines that has room.
 
     library: the folder that holds `src/` and `<name>.json`. out: a folder for objects and programs, made if
-    missing. Raises UsageError if the board has no emulator, ToolError if the compiler is missing, FitError if
+    missing. layers: without them the checking program is not made, the counting one stands in its place.
+    Raises UsageError if the board has no emulator, ToolError if the compiler is missing, FitError if
     no machine has room for the library with these vectors.
     """
     machines = [load_machine(name) for name in board.machines]
@@ -112,12 +119,11 @@ def build_firmware(
     _write_firmware(manifest, vectors, out)
     plain = _compile_library(library, board, out / "plain", opt)
     alone = _link_alone(manifest["name"], plain, board, out)
-    # Objects of files without the hook serve both programs.
-    hooked = _compile_library(library, board, out / "hooked", opt, f"-DMCUGEN_LAYER_HOOK={HOOK}")
-    objects = {
-        "checking": [*(plain | hooked).values(), *_compile_main(library, board, machines[0], out, "hooked")],
-        "counting": [*plain.values(), *_compile_main(library, board, machines[0], out, "plain")],
-    }
+    objects = {"counting": [*plain.values(), *_compile_main(library, board, machines[0], out, "plain")]}
+    if layers:  # objects of files without the hook serve both programs
+        hooked = _compile_library(library, board, out / "hooked", opt, f"-DMCUGEN_LAYER_HOOK={HOOK}")
+        main = _compile_main(library, board, machines[0], out, "hooked")
+        objects["checking"] = [*(plain | hooked).values(), *main]
     faults = []
     for machine in machines:
         elfs = {program: out / f"{program}.elf" for program in objects}
@@ -125,7 +131,8 @@ def build_firmware(
         overflow = next((problem for problem in problems if problem), None)
         if overflow is None:
             usage = tuple(sorted((out / "plain" / "library").glob("*.su")))
-            return FirmwareImage(elfs["checking"], elfs["counting"], machine, alone, *elf_sizes(alone), usage)
+            checking = elfs.get("checking", elfs["counting"])
+            return FirmwareImage(checking, elfs["counting"], machine, alone, *elf_sizes(alone), usage)
         faults.append(Fault(machine.name, overflow))
     carried = f"{sum(array.nbytes for array in (*vectors.inputs, *vectors.outputs)):,} bytes"
     raise FitError(

@@ -173,7 +173,7 @@ def _measure(
 ) -> Measurement:
     name, costs = manifest["name"], load_costs(board.cpu)
     with tempfile.TemporaryDirectory(prefix="mcugen-bench-") as work:
-        image = build_firmware(folder, board, vectors, Path(work))
+        image = build_firmware(folder, board, vectors, Path(work), layers=False)
         counted, profile = profile_firmware(image, board, name)
         alone = Program(image.alone, name)
         stack = _stack(image, alone, name)
