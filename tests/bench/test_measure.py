@@ -129,8 +129,16 @@ def test_debug_information_changes_no_code(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m33", "cortex-m55", "rv32imc"])
-@pytest.mark.parametrize("model", ["kws", "mnist_lstm"])
+@pytest.mark.parametrize(
+    ("model", "core"),
+    [
+        ("kws", "cortex-m0plus"),
+        ("mnist_lstm", "cortex-m3"),
+        ("kws", "cortex-m33"),
+        ("mnist_lstm", "cortex-m55"),
+        ("kws", "rv32imc"),
+    ],
+)
 def test_official_models_on_every_core(
     model: str, core: str, needs_emulator: Callable[[str], None], tmp_path: Path
 ) -> None:

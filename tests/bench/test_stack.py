@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcugen import build
 from mcugen.bench.emulator import run_counting
 from mcugen.bench.firmware import FirmwareImage, Vectors, build_firmware
 from mcugen.bench.program import Program
 from mcugen.bench.stack import Stack, read_usage, worst_stack
 from mcugen.boards import Board, load_board
 from mcugen.errors import InternalError
+from mcugen.manifest import load_manifest
 
 Write = Callable[..., Path]
 PORTS = """\
@@ -50,6 +52,7 @@ static __attribute__((noinline)) void outer(net_t *net)
 }
 """
 RUN = "void net_run(net_t *net) { %s(net); net->arena[6] = 1; }\n"
+EXCEPTION = 26 * 4 + 4  # most that a core with FPU stacks, and its alignment
 LIBRARIES = {
     "leaf": LEAF + RUN % "leaf",
     # The compiler does not see what is pushed here.
@@ -112,6 +115,33 @@ def test_it_is_what_the_emulator_measures(
     # What is left are the frames of the firmware, the same around each library. The sum over a helper's instructions
     # may be more than one path through it takes.
     assert own["leaf"] == own["nested"] == own["assembly"] and 0 <= own["leaf"] - own["divide"] <= 64, own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "core"),
+    [("ic", "cortex-m4"), ("mnist_lstm", "cortex-m0"), ("kws", "cortex-m55"), ("kws", "rv32imc")],
+)
+def test_generated_libraries_need_no_more(
+    model: str,
+    core: str,
+    write_library: Write,
+    needs_emulator: Callable[[str], None],
+    tmp_path: Path,
+    repository: Path,
+) -> None:
+    needs_emulator(core)
+    image, board = built(write_library, core, LIBRARIES["leaf"], tmp_path / "leaf")
+    own = run_counting(image, board).stack_bytes - worst_of(image).bytes
+    folder = build(repository / f"examples/tflite/{model}_int8.tflite", board=board, out=tmp_path).path
+    manifest = load_manifest(folder)
+    rows = [[np.zeros((1, port["bytes"]), np.int8) for port in manifest[k]] for k in ("inputs", "outputs")]
+    vectors = Vectors.from_arrays(*rows, [None] * len(manifest["layers"]))
+    image = build_firmware(folder, board, vectors, tmp_path / "fw", layers=False)
+    name = manifest["name"]
+    worst = worst_stack(Program(image.alone, name), read_usage(image.stack_usage), [f"{name}_run"])
+    # An interrupt of the counter may come where the stack is deepest.
+    assert run_counting(image, board).stack_bytes <= worst.bytes + own + EXCEPTION
 
 
 def test_the_path_names_the_functions(
