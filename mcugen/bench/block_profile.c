@@ -6,10 +6,11 @@
  * stops), skip=LO:HI (an interrupt handler), root=LO:HI (repeated: functions whose block is the context of all that
  * is called from there), flash=LO:HI (where reads of constants are counted).
  *
- * What it writes, one line each: `B id address sizes` (sizes of a block's instructions, a digit each; `-` for the block
- * where counting stops),
- * `E context from to count` (blocks by id; context is that of `from`, which is -1 for the first), `M address context flash late1 late2` (reads
- * from flash, and accesses that lie one or two bus transfers beyond an aligned one). */
+ * What it writes, one line each: `B id address count` (a block and the number of its instructions, 0 for the one where
+ * counting stops), `E context from to count` (blocks by id; context is that of `from`, which is -1 for the first),
+ * `M block index context flash late1 late2` (an instruction's reads from flash, and accesses that lie one or two bus
+ * transfers beyond an aligned one). Addresses and sizes of instructions are left to the reader: QEMU 7.2 gives wrong
+ * ones at the end of a page. */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,8 +37,6 @@ void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, exit_t callback, void *
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 unsigned int qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t info);
 bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
 
@@ -56,22 +55,27 @@ typedef struct edge {
     uint64_t count;
 } edge_t;
 
+/* Accesses of one instruction in one context. */
+typedef struct access {
+    struct access *next;
+    int64_t context;
+    uint64_t flash, late[2];
+} access_t;
+
 typedef struct block {
     struct block *next;
     int64_t id;
     uint64_t address;
     size_t size;
-    char *sizes;
     bool skip, end, root;
     edge_t *edges;
+    struct site *sites; /* its instructions */
 } block_t;
 
-typedef struct access {
-    struct access *next;
-    uint64_t address;
-    int64_t context;
-    uint64_t flash, late[2];
-} access_t;
+typedef struct site {
+    const block_t *block;
+    access_t *accesses;
+} site_t;
 
 enum { BUCKETS = 4096, ROOTS = 1024 };
 static FILE *out;
@@ -79,7 +83,6 @@ static uint64_t begin;
 static range_t end, skip, flash, roots[ROOTS];
 static size_t n_roots;
 static block_t *blocks[BUCKETS];
-static access_t *accesses[BUCKETS];
 static int64_t n_blocks, context = -1, previous = -1;
 static bool active;
 
@@ -137,24 +140,19 @@ static void on_access(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t add
     const bool odd = (address & 1u) != 0u;
     const int late = bytes == 2u ? odd : bytes >= 4u && (address & 3u) != 0u ? 1 + odd : 0;
     (void)cpu;
-    if (!active || (!constant && late == 0)) {
+    site_t *site = data;
+    if (!active || site->block->skip || (!constant && late == 0)) {
         return;
     }
-    const uint64_t where = (uintptr_t)data;
-    if (inside(where, skip)) {
-        return;
-    }
-    access_t **bucket = &accesses[(where / 2u) % BUCKETS];
-    access_t *access = *bucket;
-    while (access != NULL && (access->address != where || access->context != context)) {
+    access_t *access = site->accesses;
+    while (access != NULL && access->context != context) {
         access = access->next;
     }
     if (access == NULL) {
         access = allocate(sizeof *access);
-        access->address = where;
         access->context = context;
-        access->next = *bucket;
-        *bucket = access;
+        access->next = site->accesses;
+        site->accesses = access;
     }
     access->flash += constant ? 1u : 0u;
     if (late > 0) {
@@ -163,7 +161,7 @@ static void on_access(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t add
 }
 
 /* The block that an earlier translation of the same instructions made, or a new one. */
-static block_t *find_block(uint64_t address, size_t size, const char *sizes)
+static block_t *find_block(uint64_t address, size_t size)
 {
     block_t **bucket = &blocks[(address / 2u) % BUCKETS];
     for (block_t *block = *bucket; block != NULL; block = block->next) {
@@ -175,8 +173,10 @@ static block_t *find_block(uint64_t address, size_t size, const char *sizes)
     block->id = n_blocks++;
     block->address = address;
     block->size = size;
-    block->sizes = allocate(size + 1u);
-    memcpy(block->sizes, sizes, size);
+    block->sites = allocate(size * sizeof *block->sites);
+    for (size_t i = 0; i < size; i++) {
+        block->sites[i].block = block;
+    }
     block->skip = inside(address, skip);
     block->end = inside(address, end);
     for (size_t i = 0; i < n_roots; i++) {
@@ -189,18 +189,29 @@ static block_t *find_block(uint64_t address, size_t size, const char *sizes)
 
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
-    const size_t size = qemu_plugin_tb_n_insns(tb);
-    char *sizes = allocate(size + 1u);
+    block_t *block = find_block(qemu_plugin_tb_vaddr(tb), qemu_plugin_tb_n_insns(tb));
     (void)id;
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < block->size; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        sizes[i] = (char)('0' + qemu_plugin_insn_size(insn));
-        void *where = (void *)(uintptr_t)qemu_plugin_insn_vaddr(insn);
-        qemu_plugin_register_vcpu_mem_cb(insn, on_access, CB_NO_REGS, MEM_RW, where);
+        qemu_plugin_register_vcpu_mem_cb(insn, on_access, CB_NO_REGS, MEM_RW, &block->sites[i]);
     }
-    block_t *block = find_block(qemu_plugin_tb_vaddr(tb), size, sizes);
-    free(sizes);
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, CB_NO_REGS, block);
+}
+
+static void write_block(const block_t *block)
+{
+    const size_t size = block->end ? 0u : block->size;
+    fprintf(out, "B %" PRId64 " %" PRIx64 " %zu\n", block->id, block->address, size);
+    for (const edge_t *edge = block->edges; edge != NULL; edge = edge->next) {
+        fprintf(out, "E %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 "\n", edge->context, edge->from,
+                block->id, edge->count);
+    }
+    for (size_t i = 0; i < block->size; i++) {
+        for (const access_t *a = block->sites[i].accesses; a != NULL; a = a->next) {
+            fprintf(out, "M %" PRId64 " %zu %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", block->id, i,
+                    a->context, a->flash, a->late[0], a->late[1]);
+        }
+    }
 }
 
 static void on_end(qemu_plugin_id_t id, void *data)
@@ -209,19 +220,9 @@ static void on_end(qemu_plugin_id_t id, void *data)
     (void)data;
     for (size_t i = 0; i < BUCKETS; i++) {
         for (const block_t *block = blocks[i]; block != NULL; block = block->next) {
-            if (block->edges == NULL) {
-                continue;
+            if (block->edges != NULL) {
+                write_block(block);
             }
-            const char *sizes = block->end ? "-" : block->sizes;
-            fprintf(out, "B %" PRId64 " %" PRIx64 " %s\n", block->id, block->address, sizes);
-            for (const edge_t *edge = block->edges; edge != NULL; edge = edge->next) {
-                fprintf(out, "E %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 "\n", edge->context, edge->from,
-                        block->id, edge->count);
-            }
-        }
-        for (const access_t *a = accesses[i]; a != NULL; a = a->next) {
-            fprintf(out, "M %" PRIx64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", a->address,
-                    a->context, a->flash, a->late[0], a->late[1]);
         }
     }
     fclose(out);

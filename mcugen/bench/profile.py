@@ -144,7 +144,7 @@ def profile_firmware(
         ]
         counted = run_counting(image, board, timeout=timeout, options=options)
         text = out.read_text(encoding="ascii")
-    blocks, edges, accesses = _parse(text)
+    blocks, edges, accesses = _parse(text, program)
     profile = Profile(program, blocks, edges, accesses, counted.instructions[0])
     profile.check()
     return counted, profile
@@ -161,7 +161,7 @@ def _arguments(program: Program, name: str, machine: Machine) -> list[str]:
     return [f"begin={program.function(f'{name}_run').lo:x}", *ranges]
 
 
-def _parse(text: str) -> tuple[dict[int, Block], dict[Edge, int], list[Access]]:
+def _parse(text: str, program: Program) -> tuple[dict[int, Block], dict[Edge, int], list[Access]]:
     """The plugin's lines; see block_profile.c."""
     blocks: dict[int, Block] = {}
     edges: Counter[Edge] = Counter()
@@ -171,16 +171,16 @@ def _parse(text: str) -> tuple[dict[int, Block], dict[Edge, int], list[Access]]:
         if kind == "B":
             start = at = int(words[1], 16)
             addresses = []
-            for size in words[2].strip("-"):
+            for _ in range(int(words[2])):
                 addresses.append(at)
-                at += int(size)
+                at += program.size(at)
             blocks[int(words[0])] = Block(start, tuple(addresses), at)
         elif kind == "E":
             context, before, to, count = map(int, words)
             edges[context, before, to] += count
         else:
-            context, flash, once, twice = map(int, words[1:])
-            accesses.append(Access(int(words[0], 16), context, flash, once + 2 * twice))
+            block, index, context, flash, once, twice = map(int, words)
+            accesses.append(Access(blocks[block].addresses[index], context, flash, once + 2 * twice))
     return blocks, dict(edges), accesses
 
 

@@ -90,6 +90,14 @@ class Program:
                 return data[address - start : address - start + 4]
         raise InternalError(f"there is no code at {address:#x}")
 
+    def size(self, address: int) -> int:
+        """Bytes of the instruction at an address: Thumb's are 2 or 4 by their first halfword (Armv7-M Architecture
+        Reference Manual, A5.1), RISC-V's by their lowest bits (Unprivileged ISA, 1.5)."""
+        code = self.code(address)
+        if self.machine == "EM_RISCV":
+            return 4 if code[0] & 3 == 3 else 2
+        return 4 if code[1] >> 3 >= 0b11101 else 2
+
     def is_code(self, address: int) -> bool:
         """Whether there is an instruction, not a constant between instructions (Arm's mapping symbols)."""
         at = bisect.bisect_right(self._marks, (address, True))

@@ -113,11 +113,7 @@ class _Reader:
             if found is not None:
                 yield found
             # What capstone does not know (Helium) is skipped.
-            address += found.size if found is not None else self.size(code)
-
-    def size(self, code: bytes) -> int:
-        """Bytes of an instruction that is not known."""
-        raise NotImplementedError
+            address += self.program.size(address)
 
     def effect(self, found: Any) -> tuple[int | None, int | None, bool]:
         """Bytes that an instruction takes from the stack pointer (None: unknown), where it goes, whether it calls."""
@@ -130,9 +126,6 @@ class _Arm(_Reader):
         mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
         super().__init__(program, capstone.Cs(capstone.CS_ARCH_ARM, mode))
         self.immediate = capstone.arm.ARM_OP_IMM
-
-    def size(self, code: bytes) -> int:
-        return 4 if code[1] >> 3 >= 0b11101 else 2
 
     def effect(self, found: Any) -> tuple[int | None, int | None, bool]:
         name, operands = str(found.insn_name()), found.operands
@@ -160,9 +153,6 @@ class _Riscv(_Reader):
         capstone = load_capstone()
         mode = capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC
         super().__init__(program, capstone.Cs(capstone.CS_ARCH_RISCV, mode))
-
-    def size(self, code: bytes) -> int:
-        return 4 if code[0] & 3 == 3 else 2
 
     def effect(self, found: Any) -> tuple[int | None, int | None, bool]:
         words = found.op_str.replace(",", " ").split()

@@ -110,6 +110,35 @@ def test_predicated_instructions_count_once(
     assert found.taken == 50
 
 
+def test_instructions_at_the_end_of_a_page(
+    write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
+) -> None:
+    """QEMU 7.2 tells plugins a wrong size of the last but one instruction of a page, and so a wrong address."""
+    needs_emulator("cortex-m4")
+    library = asm_library(
+        write_library,
+        tmp_path,
+        """
+        movs r1, #100
+        b 2f
+        .balign 1024
+        .space 1016
+        2: subs r1, #1
+        adds r2, r1, #0
+        adds r2, r1, #0
+        adds r2, r1, #0
+        ldr.w r3, [r0, #1]
+        cmp r1, #0
+        bne 2b
+        bx lr
+        """,
+    )
+    found = total(profile_of(library, "cortex-m4", bytes(4), bytes(4), tmp_path / "fw"), "cortex-m4")
+    assert found.instructions == 2 + 7 * 100 + 1
+    assert found.cycles == 1 + 3 + 100 * (4 + 2 + 1 + 1) + 99 * 2 + 3
+    assert found.taken == 1 + 99 + 1 and found.late == 200
+
+
 def test_reads_of_flash_and_unaligned_accesses(
     write_library: Write, needs_emulator: Callable[[str], None], tmp_path: Path
 ) -> None:
