@@ -188,7 +188,7 @@ def _plugin(machine: Machine, work: Path) -> Path:
     """The plugin, compiled for the version of the interface that the installed emulator has."""
     source, plugin = Path(__file__).with_name("block_profile.c"), work / "block_profile.so"
     emulator = f"qemu-system-{machine.qemu}"
-    said = ""
+    refused = ""
     for version in _VERSIONS:
         flags = ["-shared", "-fPIC", "-O2", f"-DPLUGIN_VERSION={version}"]
         done = run_tool(["cc", *flags, source, "-o", plugin], timeout=60)
@@ -198,9 +198,9 @@ def _plugin(machine: Machine, work: Path) -> Path:
         # A device that does not exist ends QEMU as soon as it has loaded, or refused, the plugin.
         asked = [emulator, "-M", "none", "-display", "none", "-device", "none"]
         said = run_tool([*asked, "-plugin", f"{plugin},out={work / 'trial'}"], timeout=30).stderr
-        if "API version" not in said:
-            break
-    if "API version" in said or "invalid option" in said:
-        fix = "take the emulator of Debian 12 or later, or of Ubuntu 22.04 or later"
-        raise ToolError("no profile", [Fault(emulator, said.strip().splitlines()[0], fix)])
-    return plugin
+        lines = [line for line in said.splitlines() if "API version" in line or "invalid option" in line]
+        if not lines:
+            return plugin
+        refused = lines[0]
+    fix = "take the emulator of Debian 12 or later, or of Ubuntu 22.04 or later"
+    raise ToolError("no profile", [Fault(emulator, refused, fix)])
