@@ -202,5 +202,5 @@ def _plugin(machine: Machine, work: Path) -> Path:
         if not lines:
             return plugin
         refused = lines[0]
-    fix = "take the emulator of Debian 12 or later, or of Ubuntu 22.04 or later"
+    fix = "take an emulator with plugins, as that of Debian 12"
     raise ToolError("no profile", [Fault(emulator, refused, fix)])
