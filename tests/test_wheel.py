@@ -50,6 +50,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_contains_every_data_file(wheel: Path, repository: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
+    assert "mcugen/bench/block_profile.c" in held and "mcugen/boards/costs/cortex-m4.toml" in held
     for folder in DATA:
         files = [path for path in (repository / folder).rglob("*") if path.is_file() and path.name[0] != "."]
         assert files, folder

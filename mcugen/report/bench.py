@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mcugen.bench.compare import Ratios
     from mcugen.bench.measure import Measurement
 
-_MOST_SYMBOLS = 6  # of code, that are printed; all stand in the JSON
+_MOST_SYMBOLS = 5  # of a kind, that are printed; all stand in the JSON
 _WORDS = {
     "arena_bytes": "arena",
     "code_bytes": "code",
@@ -46,16 +46,20 @@ def _print_one(found: Measurement, ratio: Ratios | None) -> None:
     )
     _speed(found)
     console.print(f"RAM     {found.arena_bytes:,} bytes of arena, {_stack(found)}", markup=False)
-    code = [symbol for symbol in found.symbols if symbol.kind == "code"]
-    shown = ", ".join(f"{symbol.name} {symbol.bytes:,}" for symbol in code[:_MOST_SYMBOLS])
-    more = f", {len(code) - _MOST_SYMBOLS} more" if len(code) > _MOST_SYMBOLS else ""
+    console.print(f"flash   {found.code_bytes:,} bytes of code: {_symbols(found, 'code')}", markup=False)
     console.print(
-        f"flash   {found.code_bytes:,} bytes of code, {found.const_bytes:,} of constants: {shown}{more}",
-        markup=False,
+        f"        {found.const_bytes:,} bytes of constants: {_symbols(found, 'const')}", markup=False
     )
     if ratio is not None:
         parts = [f"{_WORDS.get(name, name)} {_times(value)}" for name, value in ratio.total.items()]
         console.print(f"new/old {', '.join(parts)}", markup=False)
+
+
+def _symbols(found: Measurement, kind: str) -> str:
+    """The largest ones."""
+    all_of_kind = [f"{symbol.name} {symbol.bytes:,}" for symbol in found.symbols if symbol.kind == kind]
+    more = [f"{len(all_of_kind) - _MOST_SYMBOLS} more"] if len(all_of_kind) > _MOST_SYMBOLS else []
+    return ", ".join([*all_of_kind[:_MOST_SYMBOLS], *more]) or "none"
 
 
 def _layers(found: Measurement, ratio: Ratios | None) -> None:
