@@ -189,8 +189,9 @@ def _measure(
 
 
 def _stack(image: FirmwareImage, alone: Program, name: str) -> Stack:
-    public = {f"{name}_{function}" for function in ("input", "run", "output", "reset")}
-    roots = [span.name for span in alone.functions if span.name in public]
+    there = {span.name for span in alone.functions}
+    public = [f"{name}_{function}" for function in ("run", "input", "output", "reset")]
+    roots = [function for function in public if function in there]
     return worst_stack(alone, read_usage(image.stack_usage), roots)
 
 
