@@ -1,9 +1,9 @@
 """Which kernel every layer gets: speed against flash and RAM, as `--optimize` says.
 
-Flash is counted exactly for constants, by measured figures for code; a function is counted once, however many layers
-call it. RAM: a kernel is out for a layer where the layer alone would need more arena than allowed, which is the
-planner's bound for one step; then the real plan is made, and the kernel with the most scratch where the plan is
-fullest goes too, until it fits.
+Flash is counted exactly for constants, by measured figures for code; a function, and what several functions share, is
+counted once, however many layers call it. RAM: a kernel is out for a layer where the layer alone would need more arena
+than allowed, which is the planner's bound for one step; then the real plan is made, and the kernel with the most
+scratch where the plan is fullest goes too, until it fits.
 
 Nothing raises an error here if nothing fits: the smallest choice is made, and `fit.py` says what is short.
 """
@@ -53,8 +53,9 @@ class Candidate:
     """A kernel for one layer, and what it takes."""
 
     layer: Layer
-    item: Item  # cycles, bytes of constants, the C function's name
-    code: int  # bytes of that function
+    item: Item  # cycles, bytes of constants, parts of code
+    function: str  # the C function's name
+    code: Mapping[str, int]  # bytes by part of code
     scratch: int
     arena: int  # bytes that no arena can go below while the layer runs
 
@@ -101,7 +102,7 @@ def slack(arena: int) -> int:
 
 
 def _costs(candidates: Sequence[Sequence[Candidate]], limit: int | None) -> Choice:
-    code = {c.item.function: c.code for layer in candidates for c in layer}
+    code = {part: size for layer in candidates for c in layer for part, size in c.code.items()}
     return Choice(tuple(tuple(c.item for c in layer) for layer in candidates), code, limit)
 
 
@@ -117,8 +118,9 @@ def _candidates(graph: Graph, board: Board, found: Sequence[Option]) -> tuple[tu
 def _candidate(graph: Graph, board: Board, layer: Layer, arena: int) -> Candidate:
     kernel, node = layer.kernel, layer.node
     function, _ = kernel.variant(node, graph)
-    item = Item(round(kernel.cycles(node, graph, board)), kernel.constants(node, graph), function)
-    return Candidate(layer, item, kernel.code(node, graph), kernel.scratch(node, graph), arena)
+    code = kernel.code(node, graph)
+    item = Item(round(kernel.cycles(node, graph, board)), kernel.constants(node, graph), tuple(code))
+    return Candidate(layer, item, function, code, kernel.scratch(node, graph), arena)
 
 
 class _Chooser:

@@ -197,7 +197,7 @@ def test_no_other_choice_is_better(data: st.DataObject, aim: Optimize, count: in
         for kernel in everything:
             layers = [Layer(i, node, k) for i, (node, k) in enumerate(zip(graph.nodes, kernel, strict=True))]
             arenas[kernel] = assign(graph, layers).arena
-            used = {k.name: k.code(layers[0].node, graph) for k in kernel}
+            used = {part: size for k in kernel for part, size in k.code(graph.nodes[0], graph).items()}
             constants = [k.costs[f"n{i}"].flash for i, k in enumerate(kernel)]  # type: ignore[attr-defined]
             sizes_of[kernel] = sum(constants) + sum(used.values())
             cycles[kernel] = sum(k.costs[f"n{i}"].cycles for i, k in enumerate(kernel))  # type: ignore[attr-defined]

@@ -15,8 +15,8 @@ def explained(decision: Decision, layers: Sequence[Mapping[str, Any]]) -> dict[s
     """`choice`: the aim, its limits and totals; `layers`: those of the manifest, each with `candidates`.
 
     A candidate has `kernel`, `chosen` and `why`; where it can run the layer also `function` (layers with the same one
-    share its code), `cycles` (an estimate), `constants`, `code` and `scratch` in bytes, and `arena`: bytes that live
-    while the layer runs, at least.
+    share its code, and functions share parts of theirs), `cycles` (an estimate), `constants`, `code` and `scratch` in
+    bytes, and `arena`: bytes that live while the layer runs, at least.
     """
     costs, goal = decision.choice, decision.goal
     return {
@@ -51,10 +51,10 @@ def _able(candidate: Candidate, chosen: bool, why: str) -> dict[str, Any]:
         "kernel": candidate.layer.kernel.name,
         "chosen": chosen,
         "why": why,
-        "function": candidate.item.function,
+        "function": candidate.function,
         "cycles": candidate.item.cycles,
         "constants": candidate.item.bytes,
-        "code": candidate.code,
+        "code": sum(candidate.code.values()),
         "scratch": candidate.scratch,
         "arena": candidate.arena,
     }
