@@ -1,9 +1,9 @@
 """Which kernel every layer gets: speed against flash and RAM, as `--optimize` says.
 
-Flash is counted exactly for constants, by measured figures for code; a function is counted once, however many layers
-call it. RAM: a kernel is out for a layer where the layer alone would need more arena than allowed, which is the
-planner's bound for one step; then the real plan is made, and the kernel with the most scratch where the plan is
-fullest goes too, until it fits.
+Flash is counted exactly for constants, by measured figures for code; a function, and what several functions share, is
+counted once, however many layers call it. RAM: a kernel is out for a layer where the layer alone would need more arena
+than allowed, which is the planner's bound for one step; then the real plan is made, and the kernel with the most
+scratch where the plan is fullest goes too, until it fits.
 
 Nothing raises an error here if nothing fits: the smallest choice is made, and `fit.py` says what is short.
 """
@@ -27,6 +27,9 @@ SLACK_STEP = 64  # in whole steps,
 SLACK_MOST = 192  # and no more than this
 EXCHANGE = 2.0  # balanced: one percent of flash must save this many percent of the cycles,
 LEAST_FLASH = 32 * 1024  # of so much flash at least
+LEAST_RAM = (
+    32 * 1024
+)  # speed: one percent more arena, of so much at least, must save one percent of the cycles
 _PLANS = 8  # real plans that are tried before the smallest choice is taken
 
 
@@ -53,8 +56,9 @@ class Candidate:
     """A kernel for one layer, and what it takes."""
 
     layer: Layer
-    item: Item  # cycles, bytes of constants, the C function's name
-    code: int  # bytes of that function
+    item: Item  # cycles, bytes of constants, parts of code
+    function: str  # the C function's name
+    code: Mapping[str, int]  # bytes by part of code
     scratch: int
     arena: int  # bytes that no arena can go below while the layer runs
 
@@ -101,7 +105,7 @@ def slack(arena: int) -> int:
 
 
 def _costs(candidates: Sequence[Sequence[Candidate]], limit: int | None) -> Choice:
-    code = {c.item.function: c.code for layer in candidates for c in layer}
+    code = {part: size for layer in candidates for c in layer for part, size in c.code.items()}
     return Choice(tuple(tuple(c.item for c in layer) for layer in candidates), code, limit)
 
 
@@ -117,8 +121,9 @@ def _candidates(graph: Graph, board: Board, found: Sequence[Option]) -> tuple[tu
 def _candidate(graph: Graph, board: Board, layer: Layer, arena: int) -> Candidate:
     kernel, node = layer.kernel, layer.node
     function, _ = kernel.variant(node, graph)
-    item = Item(round(kernel.cycles(node, graph, board)), kernel.constants(node, graph), function)
-    return Candidate(layer, item, kernel.code(node, graph), kernel.scratch(node, graph), arena)
+    code = kernel.code(node, graph)
+    item = Item(round(kernel.cycles(node, graph, board)), kernel.constants(node, graph), tuple(code))
+    return Candidate(layer, item, function, code, kernel.scratch(node, graph), arena)
 
 
 class _Chooser:
@@ -144,7 +149,7 @@ class _Chooser:
     def decide(self, keep_all: bool) -> Decision:
         limit = self.arena_limit()
         goal = self.goal(limit)
-        picked = self.pick(limit, goal)
+        picked = self.pick(limit, self.ram if self.optimize is Optimize.SPEED else limit, goal)
         layers = self.layers(picked)
         storage = assign(self.graph, layers, True) if keep_all else self.plan(picked)
         found = (self.options, self.candidates, picked)
@@ -159,12 +164,31 @@ class _Chooser:
         return self.plans[picked]
 
     def arena_limit(self) -> int | None:
-        """Bytes that the arena may have. Where not even the least fits, the least."""
-        if self.optimize in (Optimize.SPEED, Optimize.SIZE):
+        """Bytes that a layer may need while it runs. Where not even the least fits, the least."""
+        if self.optimize is Optimize.SIZE:
             return self.ram
+        if self.optimize is Optimize.SPEED:
+            return self.worthwhile_arena()
         least = self.plan(self.least).arena
         wanted = least + (slack(least) if self.optimize is Optimize.BALANCED else 0)
         return wanted if self.ram is None else max(least, min(wanted, self.ram))
+
+    def worthwhile_arena(self) -> int | None:
+        """The arena beyond which more of it saves too few cycles, within the board's RAM."""
+        bounds = [[c.arena for c in layer] for layer in self.candidates]
+        least = max(map(min, bounds), default=0)
+        levels = {arena for layer in bounds for arena in layer if arena >= least} | {least}
+        able = sorted(level for level in levels if self.ram is None or level <= self.ram)
+        if not able:
+            return self.ram
+        cycles = {level: self.fastest(level) for level in able}
+        rate = min(cycles.values()) / max(least, LEAST_RAM)
+        return min(able, key=lambda level: (cycles[level] + rate * level, level))
+
+    def fastest(self, limit: int | None) -> int:
+        """Cycles of the fastest candidates within an arena, whatever flash they take."""
+        pairs = zip(self.candidates, self.allowed(limit), strict=True)
+        return sum(min(layer[k].item.cycles for k in able) for layer, able in pairs)
 
     def allowed(self, limit: int | None) -> list[list[int]]:
         """The candidates of each layer that may be taken; there is always one."""
@@ -181,20 +205,16 @@ class _Chooser:
     def goal(self, limit: int | None) -> Goal:
         if self.optimize is Optimize.SIZE:
             return Goal(0, 1)
-        if self.optimize is not Optimize.BALANCED:
+        if self.optimize is Optimize.SPEED:
             return Goal(1, 0)
-        cycles = sum(
-            min(layer[k].item.cycles for k in able)
-            for layer, able in zip(self.candidates, self.allowed(limit), strict=True)
-        )
         flash = sum(min(c.item.bytes for c in layer) for layer in self.candidates)
-        return Goal(1, EXCHANGE * cycles / max(flash, LEAST_FLASH))
+        return Goal(1, EXCHANGE * self.fastest(limit) / max(flash, LEAST_FLASH))
 
-    def pick(self, limit: int | None, goal: Goal) -> tuple[int, ...]:
-        """The best candidates whose plan keeps the limit."""
+    def pick(self, limit: int | None, most: int | None, goal: Goal) -> tuple[int, ...]:
+        """The best candidates within `limit` whose plan has `most` bytes."""
         for _ in range(_PLANS):
             picked = self.best(self.allowed(limit), goal)
-            if limit is None or picked == self.least or self.plan(picked).arena <= limit:
+            if most is None or picked == self.least or self.plan(picked).arena <= most:
                 return picked
             self.exclude(picked)
         return self.least

@@ -1,7 +1,7 @@
 """One candidate for every layer at the least total cost: HiGHS decides, integers judge.
 
-It knows no kernels. A candidate has cycles, bytes of its own, and a function that costs bytes once, however many
-layers use it: a facility location problem, small and solved exactly.
+It knows no kernels. A candidate has cycles, bytes of its own, and parts of code that cost bytes once, however many
+layers use them: a facility location problem, small and solved exactly.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _MIP_NODES = 20_000
 
 @dataclass(frozen=True)
 class Item:
-    """What one candidate of a layer takes: cycles, bytes, and the name of its function."""
+    """What one candidate of a layer takes: cycles, bytes, and the names of the parts of its code."""
 
     cycles: int
     bytes: int
-    function: str
+    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be chosen: per layer its candidates, bytes by function, and what may be taken."""
+    """What is to be chosen: per layer its candidates, bytes by part of code, and what may be taken."""
 
     layers: tuple[tuple[Item, ...], ...]
     code: Mapping[str, int]
@@ -36,9 +36,10 @@ class Choice:
         return sum(items[k].cycles for items, k in zip(self.layers, picked, strict=True))
 
     def bytes(self, picked: Sequence[int]) -> int:
-        """Of all layers and of every function that one of them uses, once."""
+        """Of all layers and of every part of code that one of them uses, once."""
         chosen = [items[k] for items, k in zip(self.layers, picked, strict=True)]
-        return sum(item.bytes for item in chosen) + sum(self.code[f] for f in {i.function for i in chosen})
+        used = {part for item in chosen for part in item.parts}
+        return sum(item.bytes for item in chosen) + sum(self.code[part] for part in used)
 
     def fits(self, picked: Sequence[int]) -> bool:
         return self.limit is None or self.bytes(picked) <= self.limit
@@ -71,8 +72,8 @@ def _fastest(items: Sequence[Item]) -> int:
 
 
 def _solve(choice: Choice, goal: Goal) -> tuple[int, ...] | None:
-    """By HiGHS: columns are `layer has candidate`, then `function is there`."""
-    names = sorted({item.function for items in choice.layers for item in items})
+    """By HiGHS: columns are `layer has candidate`, then `part of code is there`."""
+    names = sorted({part for items in choice.layers for item in items for part in item.parts})
     starts = np.cumsum([0, *map(len, choice.layers)])
     column = {name: int(starts[-1]) + k for k, name in enumerate(names)}
     flat = [item for items in choice.layers for item in items]
@@ -84,8 +85,8 @@ def _solve(choice: Choice, goal: Goal) -> tuple[int, ...] | None:
         rows.append({int(start) + k: 1.0 for k in range(len(items))})
         bounds.append((1.0, 1.0))
     for k, item in enumerate(flat):
-        rows.append({column[item.function]: 1.0, k: -1.0})
-        bounds.append((0.0, highspy.kHighsInf))
+        rows += [{column[part]: 1.0, k: -1.0} for part in item.parts]
+        bounds += [(0.0, highspy.kHighsInf)] * len(item.parts)
     if choice.limit is not None:
         rows.append({k: float(size) for k, size in enumerate(sizes) if size})
         bounds.append((-highspy.kHighsInf, float(choice.limit)))

@@ -32,9 +32,10 @@ def needs(library: Library, tables: Tables) -> Needs:
 
 def code_bytes(library: Library) -> int:
     """At most, of kernels, calls and descriptors."""
-    graph, used = library.graph, [(layer.kernel, layer.node) for layer in library.layers]
-    sizes = {kernel.variant(node, graph)[0]: kernel.code(node, graph) for kernel, node in used}
-    return CODE_BYTES + sum(sizes.values())
+    parts: dict[str, int] = {}
+    for layer in library.layers:
+        parts |= layer.kernel.code(layer.node, library.graph)
+    return CODE_BYTES + sum(parts.values())
 
 
 def check_fit(library: Library, tables: Tables) -> None:

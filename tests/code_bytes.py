@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import zoo
+from elftools.elf.elffile import ELFFile
 
 from benchmarks.ranges import MODELS, model_path, ranges_path
 from mcugen.bench.firmware import DEFAULT_OPT, elf_sizes
@@ -28,6 +30,7 @@ from mcugen.select import option
 from mcugen.settings import Settings
 from mcugen.tools import compiler, compiler_version, run_tool
 
+POINTER = 4  # bytes of what keeps the function
 CORES = (
     "cortex-m4",
     "cortex-m55",
@@ -67,31 +70,50 @@ def functions(folder: Path) -> dict[str, tuple[Board, str]]:
     return found
 
 
-def measure(board: Board, text: str, folder: Path) -> int:
-    """Bytes of code and of constants beside it, without the pointer that keeps it."""
+def measure(name: str, board: Board, text: str, folder: Path) -> dict[str, int]:
+    """Bytes by part: functions of the runtime headers that stay functions, and `name`, all that is left."""
     source, compiled = folder / "function.c", folder / "function.o"
     source.write_text(text, encoding="utf-8")
     headers = f"-I{data_dir('runtime_c')}"
     command = [compiler(board.toolchain), *board.flags, "-std=gnu99", DEFAULT_OPT, headers]
     done = run_tool([*command, "-c", source, "-o", compiled], timeout=60)
     assert done.returncode == 0, done.stderr
-    return sum(elf_sizes(compiled)) - 4
+    with compiled.open("rb") as file:
+        symbols = list(ELFFile(file).get_section_by_name(".symtab").iter_symbols())
+    sizes = {s.name.split(".")[0]: s["st_size"] for s in symbols if s["st_info"]["type"] == "STT_FUNC"}
+    parts = {part: size for part, size in sorted(sizes.items()) if part.startswith("mcugen_")}
+    return {name: sum(elf_sizes(compiled)) - POINTER - sum(parts.values()), **parts}
 
 
-def measure_all() -> dict[str, int]:
-    """Bytes by the function's name, sorted."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+def measure_all() -> dict[str, Any]:
+    """The file's contents: of every function its bytes and the names of what it shares, whose bytes are the most
+    that any function needs."""
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(path)
         found = functions(folder)
-        return {name: measure(*found[name], folder) for name in sorted(found)}
+        measured = {name: measure(name, *found[name], folder) for name in sorted(found)}
+    shared: dict[str, int] = {}
+    for name, parts in measured.items():
+        shared |= {part: max(size, shared.get(part, 0)) for part, size in parts.items() if part != name}
+    lines = {name: [parts[name], *(p for p in parts if p != name)] for name, parts in measured.items()}
+    return {"functions": lines, "shared": dict(sorted(shared.items()))}
+
+
+def file_text(compiler: str, measured: Mapping[str, Any]) -> str:
+    """One line for each function."""
+
+    def block(key: str) -> str:
+        rows = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in measured[key].items())
+        return f' "{key}": {{\n' + ",\n".join(rows) + "\n }"
+
+    return f'{{\n "compiler": {json.dumps(compiler)},\n{block("functions")},\n{block("shared")}\n}}\n'
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the file; what stands in it, or was torn by a merge, has no influence."""
+    FILE.write_text(file_text("", {"functions": {}, "shared": {}}), encoding="utf-8")
     version = compiler_version(load_board(CORES[0]).toolchain)
-    FILE.write_text(
-        json.dumps({"compiler": version, "functions": measure_all()}, indent=1) + "\n", encoding="utf-8"
-    )
+    FILE.write_text(file_text(version, measure_all()), encoding="utf-8")
 
 
 if __name__ == "__main__":

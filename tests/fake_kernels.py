@@ -50,8 +50,8 @@ class Fake(Kernel):
         tables.add(f"{layer}_{node.name}", np.arange(self.costs[node.name].flash, dtype=np.int8))
         return [Call({}, node.inputs, node.outputs[0])]
 
-    def code(self, node: Node, graph: Graph) -> int:
-        return self.size
+    def code(self, node: Node, graph: Graph) -> Mapping[str, int]:
+        return {self.function: self.size}
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, object]]:
         return self.function, {}

@@ -67,6 +67,13 @@ def test_ram_prefers_kernels_that_work_in_place(kernels: Kernels) -> None:
     assert chosen(chain(1000, 500, 500), "ram") == ["plain", "fast"]
 
 
+@pytest.mark.parametrize(("saved", "wanted"), [(99, "plain"), (101, "fast")])
+def test_speed_wants_cycles_for_arena(kernels: Kernels, saved: int, wanted: str) -> None:
+    kernels.add("fast", Cost(10_000, scratch=400))
+    kernels.add("plain", Cost(10_000 + saved))
+    assert chosen(chain(40_000, 40_000), "speed") == [wanted]
+
+
 def test_balanced_takes_scratch_where_the_arena_has_room(kernels: Kernels) -> None:
     kernels.add("fast", Cost(10, scratch=192), Cost(10, scratch=200))
     kernels.add("plain", Cost(90), Cost(90))
@@ -187,6 +194,7 @@ def test_no_other_choice_is_better(data: st.DataObject, aim: Optimize, count: in
         data.draw(st.sampled_from((60, 250, 1 << 30))),
     )
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcugen.choice.LEAST_RAM", 1 << 40)  # arena is free for speed
         kernels = Kernels(patch)
         for name in ("a", "b", "c"):
             costs = [data.draw(COSTS) for _ in range(count)]
@@ -197,7 +205,7 @@ def test_no_other_choice_is_better(data: st.DataObject, aim: Optimize, count: in
         for kernel in everything:
             layers = [Layer(i, node, k) for i, (node, k) in enumerate(zip(graph.nodes, kernel, strict=True))]
             arenas[kernel] = assign(graph, layers).arena
-            used = {k.name: k.code(layers[0].node, graph) for k in kernel}
+            used = {part: size for k in kernel for part, size in k.code(graph.nodes[0], graph).items()}
             constants = [k.costs[f"n{i}"].flash for i, k in enumerate(kernel)]  # type: ignore[attr-defined]
             sizes_of[kernel] = sum(constants) + sum(used.values())
             cycles[kernel] = sum(k.costs[f"n{i}"].cycles for i, k in enumerate(kernel))  # type: ignore[attr-defined]

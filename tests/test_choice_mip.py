@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mcugen.choice_mip import Choice, Goal, Item, cheapest
 
 FUNCTIONS = ("f", "g", "h", "i")
-ITEMS = st.builds(Item, st.integers(0, 40), st.integers(0, 20), st.sampled_from(FUNCTIONS))
+PARTS = st.sets(st.sampled_from(FUNCTIONS), min_size=1, max_size=3).map(lambda parts: tuple(sorted(parts)))
+ITEMS = st.builds(Item, st.integers(0, 40), st.integers(0, 20), PARTS)
 CHOICES = st.builds(
     Choice,
     st.lists(st.lists(ITEMS, min_size=1, max_size=3).map(tuple), min_size=1, max_size=4).map(tuple),
@@ -33,8 +34,18 @@ def test_no_choice_costs_less(choice: Choice, goal: Goal) -> None:
     assert goal.key(choice, found)[0] == min(goal.key(choice, p)[0] for p in everything)
 
 
+def test_parts_that_functions_share_are_counted_once() -> None:
+    layers = (
+        (Item(9, 0, ("a", "both")), Item(9, 0, ("b",))),
+        (Item(9, 0, ("c", "both")), Item(9, 0, ("b",))),
+    )
+    code = {"a": 1, "c": 1, "both": 10}
+    for size, wanted in ((11, (1, 1)), (13, (0, 0))):
+        assert cheapest(Choice(layers, {**code, "b": size}), Goal(0, 1)) == wanted
+
+
 def test_a_function_that_is_shared_is_counted_once() -> None:
-    layer = (Item(10, 0, "small"), Item(1, 0, "fast"))
+    layer = (Item(10, 0, ("small",)), Item(1, 0, ("fast",)))
     once, often = Choice((layer,), {"small": 10, "fast": 40}), Choice((layer,) * 5, {"small": 10, "fast": 40})
     assert cheapest(once, Goal(1, 1)) == (0,)
     assert cheapest(often, Goal(1, 1)) == (1,) * 5
@@ -42,7 +53,7 @@ def test_a_function_that_is_shared_is_counted_once() -> None:
 
 
 def test_the_limit_takes_speed_where_it_costs_least() -> None:
-    layers = ((Item(100, 0, "f"), Item(50, 60, "f")), (Item(100, 0, "f"), Item(60, 30, "f")))
+    layers = ((Item(100, 0, ("f",)), Item(50, 60, ("f",))), (Item(100, 0, ("f",)), Item(60, 30, ("f",))))
     assert [cheapest(Choice(layers, {"f": 10}, limit), Goal(1, 0)) for limit in (100, 99, 69, 39, 9)] == [
         (1, 1), (1, 0), (0, 1), (0, 0), None,
     ]  # fmt: skip
@@ -50,16 +61,16 @@ def test_the_limit_takes_speed_where_it_costs_least() -> None:
 
 @pytest.mark.parametrize("goal", [Goal(1, 0), Goal(0, 1), Goal(1, 1)])
 def test_among_equals_the_first(goal: Goal) -> None:
-    assert cheapest(Choice(((Item(1, 1, "f"),) * 3,) * 4, {"f": 1}), goal) == (0,) * 4
+    assert cheapest(Choice(((Item(1, 1, ("f",)),) * 3,) * 4, {"f": 1}), goal) == (0,) * 4
 
 
 def test_among_equals_in_size_the_fastest() -> None:
-    layers = ((Item(9, 5, "f"), Item(3, 5, "f"), Item(3, 6, "f")),)
+    layers = ((Item(9, 5, ("f",)), Item(3, 5, ("f",)), Item(3, 6, ("f",))),)
     assert cheapest(Choice(layers, {"f": 1}), Goal(0, 1)) == (1,)
 
 
 def test_many_layers() -> None:
-    layer = tuple(Item(1000 - 90 * k, 100 * k, f"f{k}") for k in range(6))
+    layer = tuple(Item(1000 - 90 * k, 100 * k, (f"f{k}",)) for k in range(6))
     choice = Choice((layer,) * 60, {f"f{k}": 700 for k in range(6)}, 20_000)
     found = cheapest(choice, Goal(1, 0))
     assert found is not None and choice.fits(found)

@@ -13,16 +13,25 @@ UNKNOWN = 1000  # of a kernel that was never measured
 
 
 @cache
-def measured() -> Mapping[str, int]:
-    """Bytes by the function's name, with what it alone pulls in from the runtime headers, at -O2 on a Cortex-M4 (or
-    on the first core that the kernel serves)."""
-    found: dict[str, int] = json.loads(FILE.read_text(encoding="utf-8"))["functions"]
-    return found
+def measured() -> Mapping[str, Mapping[str, int]]:
+    """Bytes by part of each C function, by the function's name: of the function itself with what it alone calls, and
+    of those of the runtime's functions that it shares with others. At -O2 on a Cortex-M4, or on the first core that
+    the kernel serves."""
+    found = json.loads(FILE.read_text(encoding="utf-8"))
+    shared = found["shared"]
+    return {
+        name: {name: size, **{part: shared[part] for part in parts}}
+        for name, (size, *parts) in found["functions"].items()
+    }
 
 
-def code_bytes(function: str, kernel: str) -> int:
-    """Bytes of a kernel's function; of one that was not measured as many as the largest of the kernel's others."""
+def code_bytes(function: str, kernel: str) -> Mapping[str, int]:
+    """Bytes of a kernel's function by part; of one that was not measured as of the largest of the kernel's others."""
     known = measured()
     if function in known:
         return known[function]
-    return max((size for name, size in known.items() if name.startswith(kernel)), default=UNKNOWN)
+    others = [(sum(parts.values()), name) for name, parts in known.items() if name.startswith(kernel)]
+    if not others:
+        return {function: UNKNOWN}
+    _, largest = max(others)
+    return {function if part == largest else part: size for part, size in known[largest].items()}

@@ -139,8 +139,9 @@ class Kernel:
                 tables.add(name, graph.constant(name))
         return tables.bytes
 
-    def code(self, node: Node, graph: Graph) -> int:
-        """Bytes of the C function that does the node (see `variant`), as measured; an estimate elsewhere."""
+    def code(self, node: Node, graph: Graph) -> Mapping[str, int]:
+        """Bytes of the C function that does the node (see `variant`) and of what it shares with others, by name; as
+        measured, or an estimate."""
         return code_bytes(self.variant(node, graph)[0], self.name)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:

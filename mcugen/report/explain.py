@@ -15,8 +15,8 @@ def explained(decision: Decision, layers: Sequence[Mapping[str, Any]]) -> dict[s
     """`choice`: the aim, its limits and totals; `layers`: those of the manifest, each with `candidates`.
 
     A candidate has `kernel`, `chosen` and `why`; where it can run the layer also `function` (layers with the same one
-    share its code), `cycles` (an estimate), `constants`, `code` and `scratch` in bytes, and `arena`: bytes that live
-    while the layer runs, at least.
+    share its code, and functions share parts of theirs), `cycles` (an estimate), `constants`, `code` and `scratch` in
+    bytes, and `arena`: bytes that live while the layer runs, at least.
     """
     costs, goal = decision.choice, decision.goal
     return {
@@ -51,10 +51,10 @@ def _able(candidate: Candidate, chosen: bool, why: str) -> dict[str, Any]:
         "kernel": candidate.layer.kernel.name,
         "chosen": chosen,
         "why": why,
-        "function": candidate.item.function,
+        "function": candidate.function,
         "cycles": candidate.item.cycles,
         "constants": candidate.item.bytes,
-        "code": candidate.code,
+        "code": sum(candidate.code.values()),
         "scratch": candidate.scratch,
         "arena": candidate.arena,
     }
@@ -68,7 +68,7 @@ def _forbidden(decision: Decision, i: int, k: int) -> str | None:
     """Why a kernel was no candidate at all: RAM."""
     limit, arena = decision.arena_limit, decision.candidates[i][k].arena
     if (i, k) in decision.excluded:
-        return f"with it the arena came to {decision.excluded[i, k]:,} bytes, {limit:,} are allowed"
+        return f"with it the arena came to {decision.excluded[i, k]:,} bytes, too many"
     if limit is not None and arena > limit:
         return f"needs {arena:,} bytes of arena, {limit:,} are allowed"
     return None
@@ -85,7 +85,7 @@ def _won(decision: Decision, i: int) -> str:
         return "fewest cycles in the arena"
     if decision.optimize is Optimize.SIZE:
         return "least flash"
-    if decision.optimize is Optimize.BALANCED:
+    if decision.goal.per_byte:
         return f"a byte of flash must save {_rate(decision.goal.per_byte)} cycles"
     return "fewest cycles in the flash"
 
@@ -104,7 +104,7 @@ def _lost(decision: Decision, i: int, k: int) -> str:
         return "equal, but later by name"
     parts = [f"{cycles:+,} cycles"] * bool(cycles) + [f"{size:+,} bytes of flash"] * bool(size)
     rate = ""
-    if cycles * size < 0 and decision.optimize is Optimize.BALANCED:
+    if cycles * size < 0 and decision.goal.per_byte and decision.goal.per_cycle:
         rate = f" ({_rate(abs(cycles / size))} cycles a byte)"
     return ", ".join(parts) + rate
 

@@ -31,14 +31,16 @@ def test_sizes_are_the_compilers(functions: dict[str, tuple[Board, str]], tmp_pa
     same = json.loads(FILE.read_text())["compiler"] == compiler_version(load_board(made.CORES[0]).toolchain)
     for name, (board, text) in functions.items():
         if board.name == made.CORES[0]:
-            size = made.measure(board, text, tmp_path)
-            assert size == pytest.approx(measured()[name], rel=0.1 if same else 0.4, abs=32), name
+            size = sum(made.measure(name, board, text, tmp_path).values())
+            said = sum(measured()[name].values())
+            assert size <= 1.4 * said if not same else said * 0.7 - 32 <= size <= said * 1.1 + 32, name
 
 
 def test_functions_that_were_not_measured() -> None:
-    assert code_bytes("no_such_kernel", "no_such_kernel") == UNKNOWN
-    known = [size for name, size in measured().items() if name.startswith("unary_float")]
-    assert code_bytes("unary_float_new", "unary_float") == max(known)
+    assert code_bytes("no_such_kernel", "no_such_kernel") == {"no_such_kernel": UNKNOWN}
+    known = [sum(parts.values()) for name, parts in measured().items() if name.startswith("unary_float")]
+    assert sum(code_bytes("unary_float_new", "unary_float").values()) == max(known)
+    assert code_bytes("conv2d_portable", "conv2d_portable")["mcugen_dot4"] < 200
 
 
 @pytest.mark.parametrize("model", ["ad", "ic", "kws", "sww", "vww"])
