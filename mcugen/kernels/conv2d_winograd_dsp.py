@@ -1,0 +1,277 @@
+"""conv2d 3x3 with stride 1 by Winograd's minimal filtering, exactly in integers, on cores with the DSP extension.
+
+F(m, 3) computes m outputs of a 3-tap filter by m + 2 products instead of 3 m: y = A^T ((G g) * (B^T d)), the products
+element by element; in two dimensions the transforms apply to rows and columns (Lavin and Gray, 2016). G has fractions.
+Here its rows are scaled to integers, which makes the sums `factor` times the accumulator: for F(2, 3) 2, for F(4, 3) 24,
+and their product in two dimensions. All sums are taken modulo 2^32: the odd part of the factor is divided out by
+multiplying with its inverse modulo 2^32, the power of two by a shift, which is exact as long as the accumulator times
+that power fits int32. Nothing else has to be proved; transformed inputs and weights fit int16 (`FITS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mcugen.access import Access, Direction
+from mcugen.boards import Board
+from mcugen.fixed import INT32_MAX
+from mcugen.ir import Array, DType, Graph, Node
+from mcugen.kernels.conv2d_portable import (
+    Geometry,
+    accumulator_bound,
+    geometry,
+    reject_overflow,
+)
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.ops.conv2d import channels_first, output_range, requantization
+from mcugen.ops.op import limits
+
+TILES = 2  # computed together: each pair of weights that is loaded serves both
+BLOCK = 4  # output channels computed together, and input channels loaded together
+TAPS = 3
+MIDDLE = 1  # a constant added to this product of each axis is added to every output
+
+
+@dataclass(frozen=True)
+class Filter:
+    """F(outputs, 3): B^T [inputs, inputs], the scaled G [inputs, 3] and A^T [outputs, inputs], integers.
+
+    A^T ((G g) * (B^T d)) == factor * (g correlated with d).
+    """
+
+    inputs_matrix: tuple[tuple[int, ...], ...]
+    weights_matrix: tuple[tuple[int, ...], ...]
+    outputs_matrix: tuple[tuple[int, ...], ...]
+    factor: int
+
+    @property
+    def outputs(self) -> int:
+        return len(self.outputs_matrix)
+
+    @property
+    def inputs(self) -> int:
+        return len(self.inputs_matrix)
+
+
+F2 = Filter(
+    ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+    ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
+    ((1, 1, 1, 0), (0, 1, -1, -1)),
+    2,
+)
+F4 = Filter(
+    (
+        (4, 0, -5, 0, 1, 0),
+        (0, -4, -4, 1, 1, 0),
+        (0, 4, -4, -1, 1, 0),
+        (0, -2, -1, 2, 1, 0),
+        (0, 2, -1, -2, 1, 0),
+        (0, 4, 0, -5, 0, 1),
+    ),
+    ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 3)),
+    ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 8)),
+    24,
+)
+
+
+def unsuitable(node: Node, graph: Graph) -> str | None:
+    """Why no Winograd filter computes a node, if none does."""
+    g = geometry(node, graph)
+    if node.op != "conv2d" or g.kernel != (TAPS, TAPS) or g.strides != (1, 1) or g.dilations != (1, 1):
+        return "not 3x3 with stride 1"
+    if channels_first(node) or g.groups > 1 or g.x_channels < BLOCK:
+        return f"less than {BLOCK} input channels side by side"
+    return None
+
+
+def is_short(node: Node, graph: Graph) -> bool:
+    """Whether five instructions requantize: shifts to the right by 1 to 22, and accumulators below 2^30."""
+    _, shift = requantization(node, graph)
+    return bool(np.all((shift <= -1) & (shift >= -22))) and accumulator_bound(node, graph) < 1 << 30
+
+
+class _Winograd(Kernel):
+    """F(vertical.outputs x horizontal.outputs, 3x3)."""
+
+    ops = ("conv2d",)
+    limits = (
+        "3x3, stride 1, no dilation, no groups, at least 4 input channels",
+        "accumulators that leave room for the transform's factor, proved from the weights",
+    )
+    headers = ("mcugen_winograd.h",)
+    template = "conv2d_winograd_dsp"
+    vertical: ClassVar[Filter]
+    horizontal: ClassVar[Filter]
+
+    @property
+    def positions(self) -> int:
+        """Products per tile and pair of channels."""
+        return self.vertical.inputs * self.horizontal.inputs
+
+    @cached_property
+    def factor(self) -> tuple[int, int, int]:
+        """What sums are multiplied with: it, its power of two, and the inverse of the rest modulo 2^32."""
+        factor = self.vertical.factor * self.horizontal.factor
+        power = (factor & -factor).bit_length() - 1
+        return factor, power, pow(factor >> power, -1, 1 << 32)
+
+    def serves(self, board: Board) -> bool:
+        return board.isa.dsp
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        reason = unsuitable(node, graph) or reject_overflow(node, graph)
+        if reason:
+            return reason
+        bound, room = accumulator_bound(node, graph), INT32_MAX >> self.factor[1]
+        return f"its accumulator can reach {bound:,}, beyond {room:,}" if bound > room else None
+
+    def _blocks(self, node: Node, graph: Graph) -> tuple[int, int, int]:
+        """Blocks of four input channels, of four output channels, and pairs of input channels per turn of the inner
+        loop."""
+        g = geometry(node, graph)
+        blocks = -(-g.x_channels // BLOCK)
+        pairs = blocks * BLOCK // 2
+        return blocks, -(-g.y_channels // BLOCK), next(n for n in (8, 4, 2) if pairs % n == 0)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        return 1.0
+
+    def scratch(self, node: Node, graph: Graph) -> int:
+        blocks, _, _ = self._blocks(node, graph)
+        inputs = blocks * BLOCK // 2 * self.positions * TILES * 4
+        columns = (self.horizontal.inputs - 1) * self.vertical.outputs + self.vertical.inputs
+        return inputs + columns * BLOCK * TILES * 4
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        return (self._access(geometry(node, graph)), None, None)
+
+    def _access(self, g: Geometry) -> Access:
+        """Tiles from left to right in one row of tiles after the other. Where rows of the output are longer than the
+        input's, it is better to go from the last row to the first: rows of tiles, then, in any order inside."""
+        rows, columns = self.vertical.outputs, self.horizontal.outputs * TILES
+        by_rows = g.y[1] * g.y_channels > g.x[1] * g.x_channels and g.y[0] % rows == 0
+        if by_rows:
+            columns = g.y[1]
+        top, left = (
+            a.reshape(-1)
+            for a in np.meshgrid(
+                np.arange(0, g.y[0], rows, dtype=np.int64), np.arange(0, g.y[1], columns, dtype=np.int64), indexing="ij"
+            )
+        )
+
+        def hull(size: tuple[int, int], channels: int, offset: tuple[int, int], halo: int) -> tuple[Array, Array]:
+            """From the first byte of a rectangle to its last one."""
+            (first, end), (begin, stop) = (
+                (np.clip(at - pad, 0, extent), np.clip(at - pad + length + halo, 0, extent))
+                for at, pad, length, extent in zip((top, left), offset, (rows, columns), size, strict=True)
+            )
+            low, high = first * size[1] + begin, (end - 1) * size[1] + stop
+            empty = (first >= end) | (begin >= stop)
+            return np.where(empty, 0, low) * channels, np.where(empty, 0, high) * channels
+
+        reads, writes = hull(g.x, g.x_channels, g.pads, TAPS - 1), hull(g.y, g.y_channels, (0, 0), 0)
+        if by_rows:
+            return Access(*reads, *writes, atomic=False, directions=(Direction.ASCENDING, Direction.DESCENDING))
+        return Access(*reads, *writes, atomic=True)
+
+    def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
+        _, _, unroll = self._blocks(node, graph)
+        factor, power, inverse = self.factor
+        short, clamped = is_short(node, graph), output_range(node, graph) != limits(DType.INT8)
+        context = {
+            "out_h": self.vertical.outputs,
+            "out_w": self.horizontal.outputs,
+            "in_h": self.vertical.inputs,
+            "in_w": self.horizontal.inputs,
+            "rows_in": range(self.vertical.inputs),
+            "columns_in": range(self.horizontal.inputs),
+            "columns_out": range(self.horizontal.outputs),
+            "positions": self.positions,
+            "unroll": unroll,
+            "factor": factor,
+            "odd": factor >> power,
+            "power": power,
+            "inverse": inverse,
+            "short": short,
+            "clamped": clamped,
+        }
+        kind = ("clamped" if clamped else "short") if short else "wide"
+        return f"{self.name}_{unroll}_{kind}", context
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        room = INT32_MAX >> self.factor[1]
+        return (
+            f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights; at most {room:,}",
+        )
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        g = geometry(node, graph)
+        blocks, _, unroll = self._blocks(node, graph)
+        weights = graph.constant(node.inputs[1]).astype(np.int64)
+        zero = graph.type(node.inputs[0]).zero_point
+        bias = graph.constant(node.inputs[2]).astype(np.int64) - (zero + 128) * weights.sum(axis=(1, 2, 3))
+        bias = (bias * self.factor[0]).astype(np.uint64).astype(np.uint32).view(np.int32)
+        zero_point, (lo, hi) = graph.type(node.outputs[0]).zero_point, output_range(node, graph)
+        short = is_short(node, graph)
+        multiplier, shift = (np.broadcast_to(a, bias.shape) for a in requantization(node, graph))
+        rounding = (1 << np.maximum(-shift - 1, 0)) + (zero_point << np.maximum(-shift, 0))
+        fields: dict[str, Value] = {
+            "weights": tables.add(f"{layer}_weights", self.transformed(weights, blocks)),
+            "channels": tables.add(
+                f"{layer}_channels",
+                np.stack(
+                    [bias, multiplier, rounding * short, -shift if short else shift], axis=1
+                ).astype(np.int32),
+            ),
+            **({} if short else {"zero_point": zero_point}),
+            "lo": lo,
+            "hi": hi,
+            "x_height": g.x[0],
+            "x_width": g.x[1],
+            "x_channels": g.x_channels,
+            "y_height": g.y[0],
+            "y_width": g.y[1],
+            "y_channels": g.y_channels,
+            "pad_top": g.pads[0],
+            "pad_left": g.pads[1],
+            "padding": int.from_bytes(np.full(4, zero, np.int8).tobytes(), "little", signed=True),
+            "blocks": blocks,
+            "row_blocks": blocks * BLOCK // 2 // unroll,
+        }
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=g.y[0])]
+
+    def transformed(self, weights: Array, blocks: int) -> Array:
+        """G g G^T, int16 [O/4][column][row][C/2][4][2]: two channels side by side are 2 apart in the input; where the
+        last four channels overlap those before, the repeated ones have weights 0."""
+        o, _, _, c = weights.shape
+        rows, columns = np.array(self.vertical.weights_matrix), np.array(self.horizontal.weights_matrix)
+        u = np.einsum("ia,oabc,jb->ojic", rows, weights, columns)
+        padded = np.zeros((-(-o // BLOCK) * BLOCK, *u.shape[1:3], blocks * BLOCK), np.int64)
+        whole = c // BLOCK * BLOCK
+        padded[:o, ..., :whole] = u[..., :whole]
+        padded[:o, ..., blocks * BLOCK - (c - whole) :] = u[..., whole:]
+        split = padded.reshape(-1, BLOCK, *u.shape[1:3], blocks, 2, 2)  # [.., block, half, odd]
+        return split.transpose(0, 2, 3, 4, 6, 1, 5).astype(np.int16)
+
+
+class Conv2DWinograd(_Winograd):
+    name = "conv2d_winograd_dsp"
+    vertical, horizontal = F2, F2
+    row_block = 2
+
+
+class Conv2DWinograd2x4(_Winograd):
+    name = "conv2d_winograd_dsp_2x4"
+    vertical, horizontal = F2, F4
+    row_block = 2
+
+
+class Conv2DWinograd4x4(_Winograd):
+    name = "conv2d_winograd_dsp_4x4"
+    vertical, horizontal = F4, F4
+    row_block = 4

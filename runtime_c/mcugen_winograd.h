@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: 0BSD */
+/* mcugen_winograd.h - the one-dimensional transforms of Winograd's filters F(2, 3) and F(4, 3) on integers.
+ *
+ * Everything is computed modulo 2^32. Two channels share a word, high * 65536 + low: sums, differences and shifts of
+ * such words are those of both halves. Unlike in a vector of two int16, a negative low half borrows from the high one;
+ * mcugen_winograd_pair ends that. */
+#ifndef MCUGEN_WINOGRAD_H
+#define MCUGEN_WINOGRAD_H
+
+#include "mcugen_fixed.h"
+
+/* Adding this to a word before MCUGEN_WINOGRAD_FLIP makes its high half right. */
+#define MCUGEN_WINOGRAD_ROUND UINT32_C(0x8000)
+
+static inline int32_t mcugen_winograd_load(const int8_t *x)
+{
+    typedef int32_t __attribute__((may_alias, aligned(1))) word_t;
+    return *(const word_t *)(const void *)x;
+}
+
+/* Bytes 0 and 2 of a word plus 128, as two halves. */
+static inline uint32_t mcugen_winograd_unpack(int32_t x)
+{
+#if defined(__arm__)
+    uint32_t y;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(y) : "r"(0x00800080), "r"(x));
+    return y;
+#else
+    return ((uint32_t)x & UINT32_C(0x00FF00FF)) ^ UINT32_C(0x00800080);
+#endif
+}
+
+static inline uint32_t mcugen_winograd_unpack_odd(int32_t x)
+{
+#if defined(__arm__)
+    uint32_t y;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(y) : "r"(0x00800080), "r"(x));
+    return y;
+#else
+    return (((uint32_t)x >> 8) & UINT32_C(0x00FF00FF)) ^ UINT32_C(0x00800080);
+#endif
+}
+
+static inline int32_t mcugen_winograd_smmulr(int32_t a, int32_t b)
+{
+#if defined(__arm__)
+    int32_t y;
+    __asm__("smmulr %0, %1, %2" : "=r"(y) : "r"(a), "r"(b));
+    return y;
+#else
+    return (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32);
+#endif
+}
+
+static inline int32_t mcugen_winograd_saturate(int32_t x)
+{
+#if defined(__arm__)
+    int32_t y;
+    __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
+    return y;
+#else
+    return mcugen_clamp(x, -128, 127);
+#endif
+}
+
+/* v[k * step] = sum of B^T[k][i] d[i], plus `round`, with the same bit flipped: both 0, or both
+ * MCUGEN_WINOGRAD_ROUND, which makes two int16 of a word. */
+static inline void mcugen_winograd2_input(const uint32_t d[4], uint32_t *v, int32_t step, uint32_t round)
+{
+    const uint32_t e = d[2] + round;
+    v[0] = (d[0] + round - d[2]) ^ round;
+    v[step] = (e + d[1]) ^ round;
+    v[2 * step] = (e - d[1]) ^ round;
+    v[3 * step] = (d[1] + round - d[3]) ^ round;
+}
+
+static inline void mcugen_winograd4_input(const uint32_t d[6], uint32_t *v, int32_t step, uint32_t round)
+{
+    const uint32_t d4 = d[4] + round;
+    const uint32_t a = d4 - (d[2] << 2);
+    const uint32_t b = d[3] - (d[1] << 2);
+    const uint32_t c = d4 - d[2];
+    const uint32_t f = d[3] - d[1];
+    v[0] = (c + ((d[0] - d[2]) << 2)) ^ round;
+    v[step] = (a + b) ^ round;
+    v[2 * step] = (a - b) ^ round;
+    v[3 * step] = (c + (f << 1)) ^ round;
+    v[4 * step] = (c - (f << 1)) ^ round;
+    v[5 * step] = (d[5] + round - d[3] - (f << 2)) ^ round;
+}
+
+/* y[k * step] = sum of A^T[k][i] m[i]. y may be where m was loaded from. */
+static inline void mcugen_winograd2_output(const uint32_t m[4], uint32_t *y, int32_t step)
+{
+    y[0] = m[0] + (m[1] + m[2]);
+    y[step] = (m[1] - m[2]) - m[3];
+}
+
+static inline void mcugen_winograd4_output(const uint32_t m[6], uint32_t *y, int32_t step)
+{
+    const uint32_t s1 = m[1] + m[2];
+    const uint32_t d1 = m[1] - m[2];
+    const uint32_t s2 = m[3] + m[4];
+    const uint32_t d2 = m[3] - m[4];
+    y[0] = m[0] + s1 + s2;
+    y[step] = d1 + (d2 << 1);
+    y[2 * step] = s1 + (s2 << 2);
+    y[3 * step] = d1 + ((d2 + m[5]) << 3);
+}
+
+#endif

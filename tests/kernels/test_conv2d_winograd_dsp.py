@@ -1,0 +1,161 @@
+"""conv2d_winograd_dsp equals the reference for every size of tile, and its filters are exact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulated import need
+from graphs import int8_type, one_node_graph
+from harness import check_kernel, check_on_board
+from random_conv import random_zero_point, weighted
+
+from mcugen.access import Direction
+from mcugen.boards import load_board
+from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.kernels import KERNELS
+from mcugen.kernels.conv2d_winograd_dsp import F2, F4, Filter, _Winograd
+from mcugen.ops import OPS
+
+NAMES = ("conv2d_winograd_dsp", "conv2d_winograd_dsp_2x4", "conv2d_winograd_dsp_4x4")
+SHORT = (-9.0, -7.0)  # logarithms of scales whose multipliers shift to the right
+
+
+@pytest.fixture(params=NAMES)
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> _Winograd:
+    """The only kernel that there is to choose."""
+    found = KERNELS[request.param]
+    monkeypatch.setattr("mcugen.select.KERNELS", {found.name: found})
+    assert isinstance(found, _Winograd)
+    return found
+
+
+def convolution(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    channels: tuple[int, int],
+    pads: tuple[int, int, int, int] = (1, 1, 1, 1),
+    scales: tuple[float, float] | None = None,
+    clamp: tuple[float, float] = (-np.inf, np.inf),
+) -> Graph:
+    """A 3x3 convolution with random weights; `scales`: the range of their logarithms, by default very wide."""
+    attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": pads, "groups": 1, "clamp": clamp}
+    x = Tensor("x", int8_type((1, *size, channels[0]), 0.05, random_zero_point(rng)))
+    weights, bias = weighted(rng, (channels[1], 3, 3, channels[0]))
+    if scales is not None:
+        narrow = tuple(float(np.float32(s)) for s in 2.0 ** rng.uniform(*scales, channels[1]))
+        weights = Tensor(
+            "w", TensorType(weights.type.shape, DType.INT8, Quant(narrow, (0,) * channels[1], 0)), weights.data
+        )
+    (y,) = OPS["conv2d"].infer(Node("y", "conv2d", (), (), attrs), [x.type, weights.type, bias.type])
+    return one_node_graph(
+        "conv2d", [x, weights, bias], attrs, int8_type(y.shape, 0.3, random_zero_point(rng))
+    )
+
+
+def random_convolution(rng: np.random.Generator) -> Graph:
+    """Any size, padding and number of channels; every way to requantize."""
+    size, channels = (int(v) for v in rng.integers(3, 15, 2)), (rng.integers(4, 21), rng.integers(1, 11))
+    h, w = size
+    pads = tuple(int(v) for v in rng.integers(0, 3, 4))
+    clamp = (0.0, 6.0) if rng.random() < 0.4 else (-np.inf, np.inf)
+    scales = SHORT if rng.random() < 0.7 else None
+    return convolution(rng, (h, w), (int(channels[0]), int(channels[1])), pads, scales, clamp)  # type: ignore[arg-type]
+
+
+def worst_weights(graph: Graph, value: int) -> Graph:
+    """The same with all weights equal to `value`."""
+    weights = graph.tensors["w"]
+    data = np.full_like(graph.constant("w"), value)
+    return replace(graph, tensors={**graph.tensors, "w": replace(weights, data=data)})
+
+
+@pytest.mark.parametrize("filter_", [F2, F4])
+def test_filters_are_exact(filter_: Filter) -> None:
+    inputs, weights, outputs = (
+        np.array(m) for m in (filter_.inputs_matrix, filter_.weights_matrix, filter_.outputs_matrix)
+    )
+    rng = np.random.default_rng(1)
+    d, g = rng.integers(-255, 256, (50, filter_.inputs)), rng.integers(-128, 129, (50, 3))
+    made = ((g @ weights.T) * (d @ inputs.T)) @ outputs.T
+    wanted = [np.correlate(x, w, "valid") for x, w in zip(d, g, strict=True)]
+    assert np.array_equal(made, filter_.factor * np.array(wanted))
+    # a constant added to the middle product is added to every output
+    assert np.all(outputs[:, 1] == 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_transforms_fit_int16(name: str) -> None:
+    """Inputs in 0 .. 255 and weights in -128 .. 127, transformed along both axes."""
+    kernel = KERNELS[name]
+    assert isinstance(kernel, _Winograd)
+
+    def reach(vertical: Array, horizontal: Array, low: int, high: int) -> tuple[int, int]:
+        products = np.einsum("ia,jb->ijab", vertical, horizontal).reshape(-1, vertical[0].size * horizontal[0].size)
+        positive, negative = products.clip(0).sum(axis=1), (-products).clip(0).sum(axis=1)
+        return int((positive * low - negative * high).min()), int((positive * high - negative * low).max())
+
+    two = (kernel.vertical, kernel.horizontal)
+    least, most = reach(*(np.array(f.inputs_matrix) for f in two), 0, 255)
+    assert -(1 << 15) <= least < most < 1 << 15
+    least, most = reach(*(np.array(f.weights_matrix) for f in two), -128, 127)
+    assert -(1 << 15) <= least < most < 1 << 15
+
+
+def test_random_convolutions(kernel: _Winograd) -> None:
+    rng = np.random.default_rng(2)
+    check_kernel([random_convolution(rng) for _ in range(16)], 6, board="cortex-m4", kernel=kernel.name)
+
+
+def test_many_channels_and_extreme_weights(kernel: _Winograd) -> None:
+    rng = np.random.default_rng(3)
+    graphs = [
+        convolution(rng, (5, 9), (32, 5), scales=SHORT),
+        convolution(rng, (8, 8), (16, 16), scales=SHORT),
+        worst_weights(convolution(rng, (6, 7), (24, 4), scales=(-12.0, -11.0)), -128),
+        worst_weights(convolution(rng, (4, 6), (17, 3), scales=(-12.0, -11.0)), 127),
+    ]
+    check_kernel(graphs, 4, board="cortex-m4", kernel=kernel.name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", ["cortex-m4", "cortex-m7", "cortex-m33"])
+def test_on_boards(kernel: _Winograd, board: str, tmp_path: Path) -> None:
+    need(board)
+    rng = np.random.default_rng(4)
+    graphs = [random_convolution(rng) for _ in range(8)]
+    graphs += [convolution(rng, (6, 9), (channels, 6), scales=SHORT) for channels in (8, 16, 32)]
+    check_on_board(graphs, board, tmp_path)
+
+
+def test_tiles_overlap_their_input(kernel: _Winograd) -> None:
+    """Output rows may lie over input rows that no later tile reads; rows that grow go from the last one on."""
+    rng = np.random.default_rng(5)
+    same = convolution(rng, (16, 16), (8, 8))
+    access = kernel.access(same.nodes[0], same)[0]
+    assert access is not None
+    assert access.distance(Direction.ASCENDING) == kernel.row_block * 16 * 8 + 8
+    grown = convolution(rng, (16, 16), (8, 16))
+    access = kernel.access(grown.nodes[0], grown)[0]
+    assert access is not None and access.distance(Direction.DESCENDING) is not None
+    odd = convolution(rng, (15, 16), (8, 16))
+    access = kernel.access(odd.nodes[0], odd)[0]
+    assert access is not None and access.distance(Direction.DESCENDING) is None
+
+
+def test_what_is_rejected() -> None:
+    rng, board = np.random.default_rng(6), load_board("cortex-m4")
+    for name in NAMES:
+        kernel = KERNELS[name]
+        assert not kernel.serves(load_board("cortex-m3"))
+        few = convolution(rng, (8, 8), (3, 8))
+        assert "input channels" in (kernel.reject(few.nodes[0], few, board) or "")
+        graph = convolution(rng, (8, 8), (8, 8))
+        assert kernel.reject(graph.nodes[0], graph, board) is None
+        strided = replace(graph.nodes[0], attrs={**graph.nodes[0].attrs, "strides": (2, 1)})
+        assert "stride" in (kernel.reject(strided, graph, board) or "")
+        bias = replace(graph.tensors["b"], data=np.full(8, 1 << 30, np.int32))
+        large = replace(graph, tensors={**graph.tensors, "b": bias})
+        assert "accumulator" in (kernel.reject(large.nodes[0], large, board) or "")
