@@ -7,61 +7,31 @@
 #ifndef MCUGEN_WINOGRAD_H
 #define MCUGEN_WINOGRAD_H
 
-#include "mcugen_fixed.h"
+#include "mcugen_dsp.h"
 
 /* Adding this to a word before MCUGEN_WINOGRAD_FLIP makes its high half right. */
 #define MCUGEN_WINOGRAD_ROUND UINT32_C(0x8000)
 
-static inline int32_t mcugen_winograd_load(const int8_t *x)
+/* An accumulator, doubled, to an output: rounded(acc * multiplier / 2^31) / 2^shift + zero point, half away from zero.
+ * rounding: 2^(shift - 1) + zero_point * 2^shift; 1 <= shift. Halves of negative numbers go down by the sign of the
+ * accumulator, not of the product: they differ only where that is rounded to 0, and both give 0 then. */
+static inline int32_t mcugen_winograd_rescale(int32_t twice, int32_t multiplier, int32_t rounding, int32_t shift)
 {
-    typedef int32_t __attribute__((may_alias, aligned(1))) word_t;
-    return *(const word_t *)(const void *)x;
-}
-
-/* Bytes 0 and 2 of a word plus 128, as two halves. */
-static inline uint32_t mcugen_winograd_unpack(int32_t x)
-{
-#if defined(__arm__)
-    uint32_t y;
-    __asm__("sxtab16 %0, %1, %2" : "=r"(y) : "r"(0x00800080), "r"(x));
-    return y;
-#else
-    return ((uint32_t)x & UINT32_C(0x00FF00FF)) ^ UINT32_C(0x00800080);
-#endif
-}
-
-static inline uint32_t mcugen_winograd_unpack_odd(int32_t x)
-{
-#if defined(__arm__)
-    uint32_t y;
-    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(y) : "r"(0x00800080), "r"(x));
-    return y;
-#else
-    return (((uint32_t)x >> 8) & UINT32_C(0x00FF00FF)) ^ UINT32_C(0x00800080);
-#endif
-}
-
-static inline int32_t mcugen_winograd_smmulr(int32_t a, int32_t b)
-{
-#if defined(__arm__)
+#if MCUGEN_DSP_INSTRUCTIONS
     int32_t y;
-    __asm__("smmulr %0, %1, %2" : "=r"(y) : "r"(a), "r"(b));
-    return y;
+    __asm("smmlar %0, %1, %2, %3" : "=r"(y) : "r"(twice), "r"(multiplier), "r"(rounding));
+    return (y + (twice >> 31)) >> shift;
 #else
-    return (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32);
+    return (mcugen_smmulr(twice, multiplier) + rounding + (twice >> 31)) >> shift;
 #endif
 }
 
-static inline int32_t mcugen_winograd_saturate(int32_t x)
-{
-#if defined(__arm__)
-    int32_t y;
-    __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
-    return y;
+/* Keeps compilers from mixing two transforms, for which there are too few registers. */
+#if defined(__GNUC__)
+#define MCUGEN_WINOGRAD_FENCE() __asm__ volatile("" : : : "memory")
 #else
-    return mcugen_clamp(x, -128, 127);
+#define MCUGEN_WINOGRAD_FENCE() ((void)0)
 #endif
-}
 
 /* v[k * step] = sum of B^T[k][i] d[i], plus `round`, with the same bit flipped: both 0, or both
  * MCUGEN_WINOGRAD_ROUND, which makes two int16 of a word. */

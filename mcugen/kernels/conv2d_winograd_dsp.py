@@ -20,7 +20,7 @@ import numpy as np
 from mcugen.access import Access, Direction
 from mcugen.boards import Board
 from mcugen.fixed import INT32_MAX
-from mcugen.ir import Array, DType, Graph, Node
+from mcugen.ir import Array, Graph, Node
 from mcugen.kernels.conv2d_portable import (
     Geometry,
     accumulator_bound,
@@ -28,13 +28,14 @@ from mcugen.kernels.conv2d_portable import (
     reject_overflow,
 )
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
-from mcugen.ops.conv2d import channels_first, output_range, requantization
-from mcugen.ops.op import limits
+from mcugen.kernels.output_dsp import Form, folded_bias, rescaling, wrapped
+from mcugen.ops.conv2d import channels_first, output_range
 
 TILES = 2  # computed together: each pair of weights that is loaded serves both
 BLOCK = 4  # output channels computed together, and input channels loaded together
 TAPS = 3
-MIDDLE = 1  # a constant added to this product of each axis is added to every output
+TURN = 16  # at most so many pairs of input channels per turn of the inner loop
+REACH = 4095  # bytes from a pointer that a load can reach
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,6 @@ def unsuitable(node: Node, graph: Graph) -> str | None:
     return None
 
 
-def is_short(node: Node, graph: Graph) -> bool:
-    """Whether five instructions requantize: shifts to the right by 1 to 22, and accumulators below 2^30."""
-    _, shift = requantization(node, graph)
-    return bool(np.all((shift <= -1) & (shift >= -22))) and accumulator_bound(node, graph) < 1 << 30
-
-
 class _Winograd(Kernel):
     """F(vertical.outputs x horizontal.outputs, 3x3)."""
 
@@ -103,7 +98,7 @@ class _Winograd(Kernel):
         "3x3, stride 1, no dilation, no groups, at least 4 input channels",
         "accumulators that leave room for the transform's factor, proved from the weights",
     )
-    headers = ("mcugen_winograd.h",)
+    headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_winograd.h")
     template = "conv2d_winograd_dsp"
     vertical: ClassVar[Filter]
     horizontal: ClassVar[Filter]
@@ -130,19 +125,18 @@ class _Winograd(Kernel):
         bound, room = accumulator_bound(node, graph), INT32_MAX >> self.factor[1]
         return f"its accumulator can reach {bound:,}, beyond {room:,}" if bound > room else None
 
-    def _blocks(self, node: Node, graph: Graph) -> tuple[int, int, int]:
-        """Blocks of four input channels, of four output channels, and pairs of input channels per turn of the inner
-        loop."""
-        g = geometry(node, graph)
-        blocks = -(-g.x_channels // BLOCK)
+    def _sizes(self, node: Node, graph: Graph) -> tuple[int, int, int]:
+        """Blocks of four input channels, pairs of input channels per turn of the inner loop, and turns."""
+        blocks = -(-geometry(node, graph).x_channels // BLOCK)
         pairs = blocks * BLOCK // 2
-        return blocks, -(-g.y_channels // BLOCK), next(n for n in (8, 4, 2) if pairs % n == 0)
+        turn = next(n for n in range(TURN, 0, -1) if pairs % n == 0)
+        return blocks, turn, pairs // turn
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         return 1.0
 
     def scratch(self, node: Node, graph: Graph) -> int:
-        blocks, _, _ = self._blocks(node, graph)
+        blocks, _, _ = self._sizes(node, graph)
         inputs = blocks * BLOCK // 2 * self.positions * TILES * 4
         columns = (self.horizontal.inputs - 1) * self.vertical.outputs + self.vertical.inputs
         return inputs + columns * BLOCK * TILES * 4
@@ -180,28 +174,74 @@ class _Winograd(Kernel):
         return Access(*reads, *writes, atomic=True)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
-        _, _, unroll = self._blocks(node, graph)
+        _, turn, turns = self._sizes(node, graph)
         factor, power, inverse = self.factor
-        short, clamped = is_short(node, graph), output_range(node, graph) != limits(DType.INT8)
+        form = rescaling(node, graph).form.value
         context = {
             "out_h": self.vertical.outputs,
             "out_w": self.horizontal.outputs,
             "in_h": self.vertical.inputs,
             "in_w": self.horizontal.inputs,
             "rows_in": range(self.vertical.inputs),
-            "columns_in": range(self.horizontal.inputs),
+            "rows_out": range(self.vertical.outputs),
             "columns_out": range(self.horizontal.outputs),
             "positions": self.positions,
-            "unroll": unroll,
+            "turn": turn,
+            "single": turns == 1,
             "factor": factor,
-            "odd": factor >> power,
             "power": power,
-            "inverse": inverse,
-            "short": short,
-            "clamped": clamped,
+            "inverse": f" * UINT32_C({inverse})" if inverse > 1 else "",
+            "form": form,
+            "layout": self._layout(turn),
+            "asm": self._places(turn),
         }
-        kind = ("clamped" if clamped else "short") if short else "wide"
-        return f"{self.name}_{unroll}_{kind}", context
+        return f"{self.name}_{turn}{'' if turns == 1 else 'n'}_{form}", context
+
+    def _layout(self, turn: int) -> dict[str, Any]:
+        """Numbers of words: of inputs [pair][column][row][tile], sums [column][row][channel][tile], weights."""
+        (out_h, in_h), (out_w, in_w) = ((f.outputs, f.inputs) for f in (self.vertical, self.horizontal))
+        column, pair = in_h * TILES, self.positions * TILES
+        shared = in_w - out_w  # columns of the second tile that are the first one's too
+        return {
+            "column": column,
+            "pair": pair,
+            "pair_rest": pair - column,
+            "block": pair * BLOCK // 2,
+            "columns": in_w + out_w,
+            "second_tile": shared * column + 1,
+            "first_columns": [j * column for j in range(in_w)],
+            "second_columns": [(out_w + j) * column if j < shared else j * column + 1 for j in range(in_w)],
+            "m_columns": [j * out_h * BLOCK * TILES for j in range(in_w)],
+            "m_rows": out_h * BLOCK * TILES,
+            "tiles": out_w * TILES,
+            "weights": self.positions * turn * BLOCK,
+        }
+
+    def _places(self, turn: int) -> dict[str, Any]:
+        """Numbers of bytes for the assembly of the inner loop: loads reach up to 4095 bytes, so that the pointer to
+        the inputs moves once where a turn spans more."""
+        pair, sums = self.positions * TILES * 4, BLOCK * TILES * 4
+        half = turn if (turn - 1) * pair + 4 <= REACH else turn // 2
+        moved = half * pair if half < turn else 0
+        in_column, out_column = self.vertical.inputs * sums, self.vertical.outputs * sums
+        return {
+            "pairs": [
+                {
+                    "weights": [p * BLOCK * 4 + 4 * k for k in range(BLOCK)],
+                    "inputs": [p % half * pair, p % half * pair + 4],
+                    "move": moved if p == half else 0,
+                }
+                for p in range(turn)
+            ],
+            "moved": moved,
+            "moved_back": moved - TILES * 4,
+            "turn_bytes": turn * pair,
+            "turn_move": turn * pair - moved,
+            "weight_bytes": turn * BLOCK * 4,
+            "column_bytes": in_column,
+            "next_column": out_column - sums,
+            "columns_bytes": self.horizontal.inputs * out_column,
+        }
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         room = INT32_MAX >> self.factor[1]
@@ -211,42 +251,37 @@ class _Winograd(Kernel):
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         g = geometry(node, graph)
-        blocks, _, unroll = self._blocks(node, graph)
+        blocks, _, turns = self._sizes(node, graph)
         weights = graph.constant(node.inputs[1]).astype(np.int64)
-        zero = graph.type(node.inputs[0]).zero_point
-        bias = graph.constant(node.inputs[2]).astype(np.int64) - (zero + 128) * weights.sum(axis=(1, 2, 3))
-        bias = (bias * self.factor[0]).astype(np.uint64).astype(np.uint32).view(np.int32)
-        zero_point, (lo, hi) = graph.type(node.outputs[0]).zero_point, output_range(node, graph)
-        short = is_short(node, graph)
-        multiplier, shift = (np.broadcast_to(a, bias.shape) for a in requantization(node, graph))
-        rounding = (1 << np.maximum(-shift - 1, 0)) + (zero_point << np.maximum(-shift, 0))
+        zero, zero_point = graph.type(node.inputs[0]).zero_point, graph.type(node.outputs[0]).zero_point
+        bias = wrapped((folded_bias(node, graph) - 128 * weights.sum(axis=(1, 2, 3))) * self.factor[0])
+        scaling = rescaling(node, graph)
+        shift, rounding = scaling.shift, np.full_like(scaling.shift, 2 * zero_point + 1)
+        if scaling.form in (Form.SHORT, Form.CLAMPED):
+            shift, rounding = -shift, rounding << -shift >> 1
+        constants = np.stack([bias, scaling.multiplier, rounding, shift], axis=1)
+        lo, hi = output_range(node, graph)
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", self.transformed(weights, blocks)),
-            "channels": tables.add(
-                f"{layer}_channels",
-                np.stack(
-                    [bias, multiplier, rounding * short, -shift if short else shift], axis=1
-                ).astype(np.int32),
-            ),
-            **({} if short else {"zero_point": zero_point}),
+            "channels": tables.add(f"{layer}_channels", constants.astype(np.int32)),
+            "zero_point": zero_point,
             "lo": lo,
             "hi": hi,
             "x_height": g.x[0],
             "x_width": g.x[1],
             "x_channels": g.x_channels,
-            "y_height": g.y[0],
             "y_width": g.y[1],
             "y_channels": g.y_channels,
             "pad_top": g.pads[0],
             "pad_left": g.pads[1],
-            "padding": int.from_bytes(np.full(4, zero, np.int8).tobytes(), "little", signed=True),
+            "padding": zero & 255,
             "blocks": blocks,
-            "row_blocks": blocks * BLOCK // 2 // unroll,
+            "turns": turns,
         }
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=g.y[0])]
 
     def transformed(self, weights: Array, blocks: int) -> Array:
-        """G g G^T, int16 [O/4][column][row][C/2][4][2]: two channels side by side are 2 apart in the input; where the
+        """G g G^T, pairs of int16 in words [O/4][column][row][C/2][4][2]: two channels side by side are 2 apart in the input; where the
         last four channels overlap those before, the repeated ones have weights 0."""
         o, _, _, c = weights.shape
         rows, columns = np.array(self.vertical.weights_matrix), np.array(self.horizontal.weights_matrix)
@@ -256,7 +291,7 @@ class _Winograd(Kernel):
         padded[:o, ..., :whole] = u[..., :whole]
         padded[:o, ..., blocks * BLOCK - (c - whole) :] = u[..., whole:]
         split = padded.reshape(-1, BLOCK, *u.shape[1:3], blocks, 2, 2)  # [.., block, half, odd]
-        return split.transpose(0, 2, 3, 4, 6, 1, 5).astype(np.int16)
+        return split.transpose(0, 2, 3, 4, 6, 1, 5).astype("<i2", order="C").view("<u4")
 
 
 class Conv2DWinograd(_Winograd):
