@@ -26,6 +26,13 @@ static inline int32_t mcugen_winograd_rescale(int32_t twice, int32_t multiplier,
 #endif
 }
 
+/* For functions that are assembly as a whole: they need more registers than compilers leave. */
+#if defined(__clang__)
+#define MCUGEN_WINOGRAD_ASSEMBLY __attribute__((naked, noinline))
+#else
+#define MCUGEN_WINOGRAD_ASSEMBLY __attribute__((naked, noinline, noclone, noipa))
+#endif
+
 /* Keeps compilers from mixing two transforms, for which there are too few registers. */
 #if defined(__GNUC__)
 #define MCUGEN_WINOGRAD_FENCE() __asm__ volatile("" : : : "memory")

@@ -2,10 +2,13 @@
 
 F(m, 3) computes m outputs of a 3-tap filter by m + 2 products instead of 3 m: y = A^T ((G g) * (B^T d)), the products
 element by element; in two dimensions the transforms apply to rows and columns (Lavin and Gray, 2016). G has fractions.
-Here its rows are scaled to integers, which makes the sums `factor` times the accumulator: for F(2, 3) 2, for F(4, 3) 24,
-and their product in two dimensions. All sums are taken modulo 2^32: the odd part of the factor is divided out by
-multiplying with its inverse modulo 2^32, the power of two by a shift, which is exact as long as the accumulator times
-that power fits int32. Nothing else has to be proved; transformed inputs and weights fit int16 (`FITS`).
+Here its rows are scaled to integers, which makes the sums `factor` times the accumulator: 2 for F(2, 3), 24 for
+F(4, 3), and their product in two dimensions. All sums are taken modulo 2^32: the odd part of the factor is divided
+out by multiplying with its inverse modulo 2^32, the power of two by a shift, which is exact as long as the accumulator
+times that power fits int32. Nothing else has to be proved: transformed inputs and weights always fit int16.
+
+The three kernels differ by the tile: the larger, the faster, the more constants and scratch. F(4x4) needs 4 products
+per output and pair of channels where the plain sum needs 9 of half a product each; F(2x2) needs 16.
 """
 
 from __future__ import annotations
@@ -80,6 +83,22 @@ F4 = Filter(
 )
 
 
+@dataclass(frozen=True)
+class Costs:
+    """Measured cycles on a Cortex-M4."""
+
+    products: float  # of two tiles and four output channels, without the products themselves
+    column: float  # of four input channels
+    columns: float  # beside that, for all of its channels
+    row: float  # of two tiles and two input channels
+    tile: float  # of one output channel
+
+
+EDGE = 85.0  # cycles of a column of four channels that reaches beyond the rows
+PART = 12.0  # cycles more per output of a tile that reaches beyond the output
+SLOWER = {Form.SHORT: 0.0, Form.CLAMPED: 4.0, Form.SHIFTED: 12.0, Form.WIDE: 30.0}  # cycles more per output
+
+
 def unsuitable(node: Node, graph: Graph) -> str | None:
     """Why no Winograd filter computes a node, if none does."""
     g = geometry(node, graph)
@@ -100,6 +119,7 @@ class _Winograd(Kernel):
     )
     headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_winograd.h")
     template = "conv2d_winograd_dsp"
+    costs: ClassVar[Costs]
     vertical: ClassVar[Filter]
     horizontal: ClassVar[Filter]
 
@@ -133,7 +153,23 @@ class _Winograd(Kernel):
         return blocks, turn, pairs // turn
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        return 1.0
+        """Model cycles of a Cortex-M4 from the code's structure and measured constants, to a few percent."""
+        g, cost = geometry(node, graph), self.costs
+        blocks, turn, turns = self._sizes(node, graph)
+        out_h, out_w, in_h = self.vertical.outputs, self.horizontal.outputs, self.vertical.inputs
+        columns, pairs = self.horizontal.inputs + out_w, turn * turns
+        strips, groups = -(-g.y[0] // out_h), -(-g.y[1] // (out_w * TILES))
+        turning = turns * (turn * self.positions * TILES * 4 > REACH) + (12 * turns - 5) * (turns > 1)
+        products = self.positions * (16 * pairs + turning) + cost.products
+        inputs = columns * (cost.column * blocks + cost.columns) + cost.row * in_h * pairs
+        tops = np.arange(strips) * out_h - g.pads[0]
+        edges = int(((tops < 0) | (tops + in_h > g.x[0])).sum()) if g.x_channels % BLOCK == 0 else strips
+        whole = (g.y[0] // out_h) * (g.y[1] // out_w)
+        parts = strips * -(-g.y[1] // out_w) - whole
+        slower = SLOWER[rescaling(node, graph).form] * out_h * out_w
+        outputs = whole * (cost.tile + slower) + parts * (cost.tile + slower + PART * out_h * out_w)
+        transforms = strips * groups * (products * -(-g.y_channels // BLOCK) + inputs)
+        return float(transforms + edges * groups * columns * blocks * EDGE + outputs * g.y_channels)
 
     def scratch(self, node: Node, graph: Graph) -> int:
         blocks, _, _ = self._sizes(node, graph)
@@ -154,11 +190,15 @@ class _Winograd(Kernel):
         top, left = (
             a.reshape(-1)
             for a in np.meshgrid(
-                np.arange(0, g.y[0], rows, dtype=np.int64), np.arange(0, g.y[1], columns, dtype=np.int64), indexing="ij"
+                np.arange(0, g.y[0], rows, dtype=np.int64),
+                np.arange(0, g.y[1], columns, dtype=np.int64),
+                indexing="ij",
             )
         )
 
-        def hull(size: tuple[int, int], channels: int, offset: tuple[int, int], halo: int) -> tuple[Array, Array]:
+        def hull(
+            size: tuple[int, int], channels: int, offset: tuple[int, int], halo: int
+        ) -> tuple[Array, Array]:
             """From the first byte of a rectangle to its last one."""
             (first, end), (begin, stop) = (
                 (np.clip(at - pad, 0, extent), np.clip(at - pad + length + halo, 0, extent))
@@ -170,7 +210,9 @@ class _Winograd(Kernel):
 
         reads, writes = hull(g.x, g.x_channels, g.pads, TAPS - 1), hull(g.y, g.y_channels, (0, 0), 0)
         if by_rows:
-            return Access(*reads, *writes, atomic=False, directions=(Direction.ASCENDING, Direction.DESCENDING))
+            return Access(
+                *reads, *writes, atomic=False, directions=(Direction.ASCENDING, Direction.DESCENDING)
+            )
         return Access(*reads, *writes, atomic=True)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
@@ -221,6 +263,8 @@ class _Winograd(Kernel):
         """Numbers of bytes for the assembly of the inner loop: loads reach up to 4095 bytes, so that the pointer to
         the inputs moves once where a turn spans more."""
         pair, sums = self.positions * TILES * 4, BLOCK * TILES * 4
+        v_column, shared = self.vertical.inputs * TILES * 4, self.horizontal.inputs - self.horizontal.outputs
+        in_w, out_w = self.horizontal.inputs, self.horizontal.outputs
         half = turn if (turn - 1) * pair + 4 <= REACH else turn // 2
         moved = half * pair if half < turn else 0
         in_column, out_column = self.vertical.inputs * sums, self.vertical.outputs * sums
@@ -240,6 +284,15 @@ class _Winograd(Kernel):
             "weight_bytes": turn * BLOCK * 4,
             "column_bytes": in_column,
             "next_column": out_column - sums,
+            "v_column": v_column,
+            "pair_bytes": pair,
+            "block_bytes": pair * BLOCK // 2,
+            "pair_rest": pair - v_column,
+            "first_columns": [j * v_column for j in range(in_w)],
+            "second_columns": [
+                (out_w + j) * v_column if j < shared else j * v_column + 4 for j in range(in_w)
+            ],
+            "second_rows": [j * v_column + 4 for j in range(in_w)],
             "columns_bytes": self.horizontal.inputs * out_column,
         }
 
@@ -281,8 +334,8 @@ class _Winograd(Kernel):
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=g.y[0])]
 
     def transformed(self, weights: Array, blocks: int) -> Array:
-        """G g G^T, pairs of int16 in words [O/4][column][row][C/2][4][2]: two channels side by side are 2 apart in the input; where the
-        last four channels overlap those before, the repeated ones have weights 0."""
+        """G g G^T, pairs of int16 in words [O/4][column][row][C/2][4]: the channels of a pair are 2 apart in the input;
+        where the last four channels overlap those before, the repeated ones have weights 0."""
         o, _, _, c = weights.shape
         rows, columns = np.array(self.vertical.weights_matrix), np.array(self.horizontal.weights_matrix)
         u = np.einsum("ia,oabc,jb->ojic", rows, weights, columns)
@@ -297,16 +350,19 @@ class _Winograd(Kernel):
 class Conv2DWinograd(_Winograd):
     name = "conv2d_winograd_dsp"
     vertical, horizontal = F2, F2
+    costs = Costs(771, 36, 40, 46.5, 83)
     row_block = 2
 
 
 class Conv2DWinograd2x4(_Winograd):
     name = "conv2d_winograd_dsp_2x4"
     vertical, horizontal = F2, F4
+    costs = Costs(1143, 36, 40, 72.5, 146)
     row_block = 2
 
 
 class Conv2DWinograd4x4(_Winograd):
     name = "conv2d_winograd_dsp_4x4"
     vertical, horizontal = F4, F4
+    costs = Costs(1839, 69, 60, 72.5, 242)
     row_block = 4

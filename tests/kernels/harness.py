@@ -122,7 +122,9 @@ def check_on_board(graphs: Sequence[Graph], board: str, work: Path, inputs: int 
     graph, target = merge(graphs), load_board(board)
     arrays = samples_for(graph, inputs, seed)
     library = lay_out(graph, target, "t", "test", "0" * 64, "test")
-    values = [run(graph, dict(zip(graph.inputs, sample, strict=True))) for sample in zip(*arrays, strict=True)]
+    values = [
+        run(graph, dict(zip(graph.inputs, sample, strict=True))) for sample in zip(*arrays, strict=True)
+    ]
 
     def stacked(name: str) -> Array:
         return np.stack([v[name].reshape(-1) for v in values])

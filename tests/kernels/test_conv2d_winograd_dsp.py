@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from emulated import need
 from graphs import int8_type, one_node_graph
-from harness import check_kernel, check_on_board
+from harness import BUILDS, check_kernel, check_on_board
 from random_conv import random_zero_point, weighted
 
 from mcugen.access import Direction
@@ -47,7 +47,9 @@ def convolution(
     if scales is not None:
         narrow = tuple(float(np.float32(s)) for s in 2.0 ** rng.uniform(*scales, channels[1]))
         weights = Tensor(
-            "w", TensorType(weights.type.shape, DType.INT8, Quant(narrow, (0,) * channels[1], 0)), weights.data
+            "w",
+            TensorType(weights.type.shape, DType.INT8, Quant(narrow, (0,) * channels[1], 0)),
+            weights.data,
         )
     (y,) = OPS["conv2d"].infer(Node("y", "conv2d", (), (), attrs), [x.type, weights.type, bias.type])
     return one_node_graph(
@@ -55,14 +57,23 @@ def convolution(
     )
 
 
-def random_convolution(rng: np.random.Generator) -> Graph:
-    """Any size, padding and number of channels; every way to requantize."""
-    size, channels = (int(v) for v in rng.integers(3, 15, 2)), (rng.integers(4, 21), rng.integers(1, 11))
-    h, w = size
-    pads = tuple(int(v) for v in rng.integers(0, 3, 4))
-    clamp = (0.0, 6.0) if rng.random() < 0.4 else (-np.inf, np.inf)
-    scales = SHORT if rng.random() < 0.7 else None
-    return convolution(rng, (h, w), (int(channels[0]), int(channels[1])), pads, scales, clamp)  # type: ignore[arg-type]
+# Input channels and how outputs are rescaled: every form, one C function for each line.
+VARIANTS: tuple[tuple[int, tuple[float, float] | None, bool], ...] = (
+    (4, (-9.0, -7.0), False),  # short
+    (7, (-9.0, -7.0), True),  # clamped
+    (10, (-5.0, 2.0), False),  # shifted: left by up to 8
+    (20, None, True),  # wide: from 31 bits to the right to far to the left
+)
+
+
+def random_convolution(rng: np.random.Generator, variant: int) -> Graph:
+    """Any size, padding and number of output channels."""
+    channels, scales, clamped = VARIANTS[variant % len(VARIANTS)]
+    h, w = (int(v) for v in rng.integers(3, 14, 2))
+    top, left, bottom, right = (int(v) for v in rng.integers(0, 3, 4))
+    clamp = (0.0, 6.0) if clamped else (-np.inf, np.inf)
+    outputs = int(rng.integers(1, 11))
+    return convolution(rng, (h, w), (channels, outputs), (top, left, bottom, right), scales, clamp)
 
 
 def worst_weights(graph: Graph, value: int) -> Graph:
@@ -93,7 +104,9 @@ def test_transforms_fit_int16(name: str) -> None:
     assert isinstance(kernel, _Winograd)
 
     def reach(vertical: Array, horizontal: Array, low: int, high: int) -> tuple[int, int]:
-        products = np.einsum("ia,jb->ijab", vertical, horizontal).reshape(-1, vertical[0].size * horizontal[0].size)
+        products = np.einsum("ia,jb->ijab", vertical, horizontal).reshape(
+            -1, vertical[0].size * horizontal[0].size
+        )
         positive, negative = products.clip(0).sum(axis=1), (-products).clip(0).sum(axis=1)
         return int((positive * low - negative * high).min()), int((positive * high - negative * low).max())
 
@@ -106,18 +119,30 @@ def test_transforms_fit_int16(name: str) -> None:
 
 def test_random_convolutions(kernel: _Winograd) -> None:
     rng = np.random.default_rng(2)
-    check_kernel([random_convolution(rng) for _ in range(16)], 6, board="cortex-m4", kernel=kernel.name)
+    graphs = [random_convolution(rng, i) for i in range(12)]
+    check_kernel(graphs, 4, board="cortex-m4", builds=BUILDS[2:], kernel=kernel.name)
+
+
+def deep(rng: np.random.Generator) -> list[Graph]:
+    """One and several turns of the inner loop, and the weights that make transforms and sums largest."""
+    return [
+        convolution(rng, (5, 9), (40, 5), scales=SHORT),
+        convolution(rng, (8, 8), (16, 16), scales=SHORT),
+        worst_weights(convolution(rng, (6, 7), (16, 4), scales=(-12.0, -11.0)), -128),
+        worst_weights(convolution(rng, (4, 6), (15, 3), scales=(-12.0, -11.0)), 127),
+    ]
 
 
 def test_many_channels_and_extreme_weights(kernel: _Winograd) -> None:
-    rng = np.random.default_rng(3)
-    graphs = [
-        convolution(rng, (5, 9), (32, 5), scales=SHORT),
-        convolution(rng, (8, 8), (16, 16), scales=SHORT),
-        worst_weights(convolution(rng, (6, 7), (24, 4), scales=(-12.0, -11.0)), -128),
-        worst_weights(convolution(rng, (4, 6), (17, 3), scales=(-12.0, -11.0)), 127),
-    ]
-    check_kernel(graphs, 4, board="cortex-m4", kernel=kernel.name)
+    graphs = deep(np.random.default_rng(3))
+    check_kernel(graphs, 4, board="cortex-m4", builds=BUILDS[1:2], kernel=kernel.name)
+
+
+@pytest.mark.slow
+def test_more_convolutions_and_compilers(kernel: _Winograd) -> None:
+    rng = np.random.default_rng(7)
+    graphs = [random_convolution(rng, i) for i in range(40)]
+    check_kernel([*graphs, *deep(rng)], 4, board="cortex-m4", builds=BUILDS[:2], kernel=kernel.name)
 
 
 @pytest.mark.slow
@@ -125,9 +150,8 @@ def test_many_channels_and_extreme_weights(kernel: _Winograd) -> None:
 def test_on_boards(kernel: _Winograd, board: str, tmp_path: Path) -> None:
     need(board)
     rng = np.random.default_rng(4)
-    graphs = [random_convolution(rng) for _ in range(8)]
-    graphs += [convolution(rng, (6, 9), (channels, 6), scales=SHORT) for channels in (8, 16, 32)]
-    check_on_board(graphs, board, tmp_path)
+    graphs = [random_convolution(rng, i) for i in range(8)]
+    check_on_board([*graphs, *deep(rng)], board, tmp_path)
 
 
 def test_tiles_overlap_their_input(kernel: _Winograd) -> None:
