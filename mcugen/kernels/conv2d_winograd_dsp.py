@@ -7,8 +7,9 @@ F(4, 3), and their product in two dimensions. All sums are taken modulo 2^32: th
 out by multiplying with its inverse modulo 2^32, the power of two by a shift, which is exact as long as the accumulator
 times that power fits int32. Nothing else has to be proved: transformed inputs and weights always fit int16.
 
-The three kernels differ by the tile: the larger, the faster, the more constants and scratch. F(4x4) needs 4 products
-per output and pair of channels where the plain sum needs 9 of half a product each; F(2x2) needs 16.
+The three kernels differ by their tiles: the larger, the faster, the more constants and scratch. Per output and input
+channel they multiply 4 (2x2), 3 (2x4) or 2.25 (4x4) times instead of 9, with 32, 48 or 72 bytes of weights in place
+of 9.
 """
 
 from __future__ import annotations
