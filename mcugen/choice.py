@@ -19,7 +19,7 @@ from mcugen.budget import arena_budget, flash_budget
 from mcugen.choice_mip import Choice, Goal, Item, cheapest
 from mcugen.errors import Fault, UsageError
 from mcugen.ir import Graph
-from mcugen.select import Layer, Option, options
+from mcugen.select import Layer, Option, options, with_wishes
 from mcugen.storage import Storage, assign, layer_bounds, place_states
 
 SLACK_SHARE = 20  # balanced: the arena may grow by a twentieth,
@@ -82,10 +82,17 @@ class Decision:
         return _costs(self.candidates, self.flash_limit)
 
 
-def decide(graph: Graph, board: Board, optimize: Optimize, keep_all: bool = False) -> Decision:
-    """The kernels and places of a graph's layers. `keep_all`: see `assign`; it changes no kernel.
-    Raises UnsupportedError naming every node without a kernel."""
-    return _Chooser(graph, board, optimize).decide(keep_all)
+def decide(
+    graph: Graph,
+    board: Board,
+    optimize: Optimize,
+    wishes: Mapping[str, tuple[str, str]] | None = None,
+    keep_all: bool = False,
+) -> Decision:
+    """The kernels and places of a graph's layers. `wishes`: kernels by the name of a node, and who wants them.
+    `keep_all`: see `assign`; it changes no kernel. Raises UnsupportedError naming every node without a kernel,
+    UsageError naming every wish for one that cannot be had."""
+    return _Chooser(graph, board, optimize, wishes or {}).decide(keep_all)
 
 
 def slack(arena: int) -> int:
@@ -117,9 +124,11 @@ def _candidate(graph: Graph, board: Board, layer: Layer, arena: int) -> Candidat
 class _Chooser:
     """One graph's way to a decision."""
 
-    def __init__(self, graph: Graph, board: Board, optimize: Optimize) -> None:
+    def __init__(
+        self, graph: Graph, board: Board, optimize: Optimize, wishes: Mapping[str, tuple[str, str]]
+    ) -> None:
         self.graph, self.optimize = graph, optimize
-        self.options = options(graph, board)
+        self.options = with_wishes(options(graph, board), wishes)
         self.candidates = _candidates(graph, board, self.options)
         self.ram, self.flash = arena_budget(board, place_states(graph)[1]), flash_budget(board)
         self.plans: dict[tuple[int, ...], Storage] = {}
@@ -193,7 +202,9 @@ class _Chooser:
     def best(self, allowed: Sequence[Sequence[int]], goal: Goal) -> tuple[int, ...]:
         """The best of the allowed candidates; the smallest ones where the flash is too small for all."""
         able = [[layer[k] for k in indices] for layer, indices in zip(self.candidates, allowed, strict=True)]
-        found = cheapest(_costs(able, self.flash), goal) or cheapest(_costs(able, None), Goal(0, 1))
+        found = cheapest(_costs(able, self.flash), goal)
+        if found is None:
+            found = cheapest(_costs(able, None), Goal(0, 1))
         assert found is not None
         return tuple(indices[k] for indices, k in zip(allowed, found, strict=True))
 
@@ -207,5 +218,5 @@ class _Chooser:
             if k != self.least[i]
         }
         peak = {i for i in extra if any(b.first <= i <= b.last for b in top)}
-        worst = max(extra, key=lambda i: (i in peak, extra[i], -i))
+        worst = max(extra, key=lambda i: (i in peak, extra[i], self.candidates[i][picked[i]].scratch, -i))
         self.excluded[worst, picked[worst]] = storage.arena

@@ -40,7 +40,7 @@ from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.element_types import Types
 from mcugen.quantize.fallback import fall_back
 from mcugen.quantize.input_transpose import fuse_input_transpose
-from mcugen.quantize.layers import check_wishes, wished_methods, wished_types
+from mcugen.quantize.layers import LayerWish, check_wishes, wished_kernels, wished_methods, wished_types
 from mcugen.quantize.ports import set_ports
 from mcugen.quantize.ptq import Ranges
 from mcugen.quantize.ptq import quantize as to_integers
@@ -184,6 +184,8 @@ def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
         fix = "minmax: at 16 bits clipping hardly ever pays; or percentile against outliers"
         faults.append(Fault("--calibration mse", "it minimises the error of int8", fix))
     for wish in settings.layers:
+        if wish.type is None and wish.method is None:
+            continue
         real = wish.type is DType.FLOAT32
         if quantized:
             faults.append(Fault(wish.where, "the model is quantized already", "leave it out"))
@@ -228,9 +230,10 @@ def lay_out(
     command: str,
     keep_all: bool = False,
     optimize: Optimize = Optimize.BALANCED,
+    wishes: Sequence[LayerWish] = (),
 ) -> Library:
-    """Kernels chosen and memory placed for an integer graph."""
-    decision = decide(graph, board, optimize, keep_all)
+    """Kernels chosen and memory placed for an integer graph; `wishes` for kernels of single layers."""
+    decision = decide(graph, board, optimize, wished_kernels(graph, wishes), keep_all)
     return Library(name, graph, board, decision, model_file, sha256, command)
 
 
@@ -271,7 +274,8 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     with stage(progress, "placing the buffers"):
         graph = final_graph(tuned, ranges, settings, board, notes)
         whole = settings.debug_layers
-        library = lay_out(graph, board, name, path.name, model.sha256, command, whole, settings.optimize)
+        aims = (settings.optimize, settings.layers)
+        library = lay_out(graph, board, name, path.name, model.sha256, command, whole, *aims)
     notes += origin_notes(spread, graph) if spread else []
     notes += float_notes(graph, board)
     kind = "file" if model.quantized else recipe.value

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mcugen.boards import Board
-from mcugen.errors import Fault, UnsupportedError
+from mcugen.errors import Fault, UnsupportedError, UsageError
 from mcugen.ir import DType, Graph, Node
 from mcugen.kernels import KERNELS
 from mcugen.kernels.kernel import Kernel, element_types
@@ -72,6 +72,28 @@ def options(graph: Graph, board: Board) -> tuple[Option, ...]:
         operators = "1 operator has" if len(faults) == 1 else f"{len(faults)} operators have"
         raise UnsupportedError(f"{operators} no kernel for {board.name}", faults)
     return tuple(found)
+
+
+def with_wishes(found: Sequence[Option], wishes: Mapping[str, tuple[str, str]]) -> tuple[Option, ...]:
+    """Options where a wish (kernel, who wants it) for a node by name leaves nothing else. Raises UsageError for all
+    kernels that are not among what can run the node."""
+    faults: list[Fault] = []
+    result = []
+    for o in found:
+        name, where = wishes.get(o.node.name, (None, ""))
+        able = {kernel.name: kernel for kernel in o.able}
+        if name is None:
+            result.append(o)
+        elif name in able:
+            others = {kernel: f"{where} wants {name}" for kernel in able if kernel != name}
+            result.append(replace(o, able=(able[name],), reasons={**o.reasons, **others}))
+        else:
+            unknown = "it is for other cores" if name in o.foreign else "there is none for such a layer"
+            why = f"{name} for {o.node.name}: {o.reasons.get(name, unknown)}"
+            faults.append(Fault(where, why, f"one of {', '.join(able)}"))
+    if faults:
+        raise UsageError("no such kernels", faults)
+    return tuple(result)
 
 
 def _no_kernel(node: Node, types: tuple[DType, DType]) -> str:

@@ -24,7 +24,7 @@ from mcugen.pipeline import compile_model
 from mcugen.quantize.recipes import Recipe
 from mcugen.render import RUNTIME_HEADER, environment, function_text
 from mcugen.resources import data_dir
-from mcugen.select import able_kernels
+from mcugen.select import option
 from mcugen.settings import Settings
 from mcugen.tools import compiler, compiler_version, run_tool
 
@@ -56,7 +56,7 @@ def functions(folder: Path) -> dict[str, tuple[Board, str]]:
         board = load_board(core)
         for library in libraries(folder, core):
             for layer in library.layers:
-                for kernel in able_kernels(layer.node, library.graph, board)[0]:
+                for kernel in option(layer.node, library.graph, board).able:
                     name, context = kernel.variant(layer.node, library.graph)
                     if name not in found:
                         headers = (RUNTIME_HEADER, *kernel.headers)

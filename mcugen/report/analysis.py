@@ -103,9 +103,8 @@ def analyze(
         source, ranges = replace(source, graph=calibrated.graph), calibrated.ranges
     with stage(progress, "placing the buffers"):
         final = final_graph(source, ranges, settings, board, notes)
-        library = lay_out(
-            final, board, _name(model), model.name, source.sha256, "", optimize=settings.optimize
-        )
+        aims = (settings.optimize, settings.layers)
+        library = lay_out(final, board, _name(model), model.name, source.sha256, "", False, *aims)
         _, tables = render(library)
     notes += [*(origin_notes(spread, final) if spread else []), *float_notes(final, board)]
     result = describe(library, tables, {}, graph, {}, notes, source.format, signature)

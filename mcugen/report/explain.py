@@ -60,6 +60,10 @@ def _able(candidate: Candidate, chosen: bool, why: str) -> dict[str, Any]:
     }
 
 
+def _rate(cycles: float) -> str:
+    return f"{cycles:,.0f}" if cycles >= 10 else f"{cycles:.2g}"
+
+
 def _forbidden(decision: Decision, i: int, k: int) -> str | None:
     """Why a kernel was no candidate at all: RAM."""
     limit, arena = decision.arena_limit, decision.candidates[i][k].arena
@@ -82,7 +86,7 @@ def _won(decision: Decision, i: int) -> str:
     if decision.optimize is Optimize.SIZE:
         return "least flash"
     if decision.optimize is Optimize.BALANCED:
-        return f"a byte of flash must save {decision.goal.per_byte:,.0f} cycles"
+        return f"a byte of flash must save {_rate(decision.goal.per_byte)} cycles"
     return "fewest cycles in the flash"
 
 
@@ -101,7 +105,7 @@ def _lost(decision: Decision, i: int, k: int) -> str:
     parts = [f"{cycles:+,} cycles"] * bool(cycles) + [f"{size:+,} bytes of flash"] * bool(size)
     rate = ""
     if cycles * size < 0 and decision.optimize is Optimize.BALANCED:
-        rate = f" ({abs(cycles / size):,.0f} cycles a byte)"
+        rate = f" ({_rate(abs(cycles / size))} cycles a byte)"
     return ", ".join(parts) + rate
 
 
@@ -126,7 +130,7 @@ def print_explained(result: Mapping[str, Any]) -> None:
         if choice[f"{kind}_limit"] is not None
     ]
     rate = choice["cycles_per_byte"]
-    limits += [f"a byte of flash for {rate:,.0f} cycles"] if rate else []
+    limits += [f"a byte of flash for {_rate(rate)} cycles"] if rate else []
     console.print(
         f"choice  {choice['optimize']}: about {choice['cycles']:,} cycles, {choice['flash']:,} bytes of constants and "
         f"kernels, {choice['arena']:,} of arena{' (' + '; '.join(limits) + ')' if limits else ''}",
