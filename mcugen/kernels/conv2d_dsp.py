@@ -98,12 +98,13 @@ def window(node: Node, graph: Graph) -> Window:
     return Window(g, row_pixels, g.kernel[1] if joined else 1, 1 if joined else g.kernel[1])
 
 
-def block_channels(channels: int) -> Array:
-    """int64 [blocks, 4]: which channels each block computes; the last one begins early rather than end late. -1: none."""
-    if channels < 4:
-        return np.array([[c if c < channels else -1 for c in range(4)]])
-    starts = [*range(0, channels - 3, 4), *([channels - 4] if channels % 4 else [])]
-    return np.add.outer(np.array(starts), np.arange(4))
+def block_channels(channels: int, block: int = 4) -> Array:
+    """int64 [blocks, block]: the channels of each block. The last block begins early rather than end late; where
+    there are too few for one, -1 stands for none."""
+    if channels < block:
+        return np.array([[*range(channels), *[-1] * (block - channels)]])
+    starts = [*range(0, channels - block + 1, block), *([channels - block] if channels % block else [])]
+    return np.asarray(np.add.outer(np.array(starts), np.arange(block)))
 
 
 def run_order(run: int) -> Array:
@@ -124,34 +125,37 @@ def column_weights(node: Node, graph: Graph, w: Window) -> Array:
     return columns[:, block_channels(g.y_channels // g.groups)]
 
 
-def by_block(values: Array, groups: int, fill: int) -> Array:
-    """[groups, blocks, 4] of values per output channel."""
+def by_block(values: Array, groups: int, fill: int, block: int = 4) -> Array:
+    """[groups, blocks, block] of values per output channel."""
     each = np.pad(values.reshape(groups, -1), [(0, 0), (0, 1)], constant_values=fill)
-    return each[:, block_channels(values.size // groups)]
+    return np.asarray(each[:, block_channels(values.size // groups, block)])
 
 
 def interleave(columns: Array, raw: bool) -> Array:
-    """uint32 words, per block and pair those of channels 0 and 1, then of 2 and 3: bytes w0[k], w1[k], w0[k + 1],
-    w1[k + 1], or halves w0 + 256 * w1."""
-    parts = columns.reshape(
-        *columns.shape[:2], 2, 2, -1, 2
-    )  # group, block, half of the block, channel, pair, k
-    first, second = parts[:, :, :, 0], parts[:, :, :, 1]
+    """uint32 [groups, blocks, pairs, channels / 2] of [groups, blocks, channels, 2 * pairs]: bytes w0[k], w1[k],
+    w0[k + 1], w1[k + 1] of two channels, or halves w0 + 256 * w1."""
+    first, second = (
+        columns[:, :, i::2].reshape(*columns.shape[:2], columns.shape[2] // 2, -1, 2) for i in (0, 1)
+    )
     halves = (first + 256 * second if raw else (first & 255) + ((second & 255) << 8)) & 0xFFFF
     words = halves[..., 0] | halves[..., 1] << 16
     return words.swapaxes(2, 3).astype(np.uint32)
 
 
-def is_raw(node: Node, graph: Graph) -> bool:
-    """Whether the conditions of raw sums and of the short requantization hold for every channel."""
+def fits_raw(node: Node, graph: Graph, columns: Array) -> bool:
+    """Whether the conditions of raw sums and of the short requantization hold for every channel, whose weights are
+    [groups, blocks, channels, k]."""
     if rescaling(node, graph).form not in (Form.SHORT, Form.CLAMPED):
         return False
-    bias, w = folded_bias(node, graph), window(node, graph)
-    columns = column_weights(node, graph, w)
-    fits = np.abs(columns[:, :, 0::2] + 256 * columns[:, :, 1::2] + 0.5) < 1 << 15
-    bounds = by_block(channel_bounds(node, graph), w.g.groups, 0)
-    small = (np.abs(bias) < EXACT).all() and (bounds[:, :, 1::2] < EXACT).all()
-    return bool(small and fits.all())
+    halves = columns[:, :, 0::2] + 256 * columns[:, :, 1::2]
+    bounds = by_block(channel_bounds(node, graph), columns.shape[0], 0, columns.shape[2])
+    small = (np.abs(folded_bias(node, graph)) < EXACT).all() and (bounds[:, :, 1::2] < EXACT).all()
+    return bool(small and halves.min() >= -(1 << 15) and halves.max() < 1 << 15)
+
+
+def is_raw(node: Node, graph: Graph) -> bool:
+    """Whether conv2d_dsp computes raw sums."""
+    return fits_raw(node, graph, column_weights(node, graph, window(node, graph)))
 
 
 def pixel_access(node: Node, graph: Graph, w: Window) -> Access:
@@ -174,7 +178,7 @@ class Conv2DDsp(Kernel):
     name = "conv2d_dsp"
     ops = ("conv2d", "fully_connected")
     limits = ("sums that fit 32 bits, proved from the weights",)
-    headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_gemm_dsp.h")
+    headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_clamp_dsp.h", "mcugen_gemm_dsp.h")
 
     def serves(self, board: Board) -> bool:
         return board.isa.dsp
@@ -187,10 +191,8 @@ class Conv2DDsp(Kernel):
         g, pairs = w.g, w.pairs
         pixels, group_out = g.y[0] * g.y[1], g.y_channels // g.groups
         blocks = len(block_channels(group_out))
-        if is_raw(node, graph):
-            block = 109 + 66 * (pairs // 4) + 6 + 20 * (pairs % 4)
-        else:
-            block = 26.0 * pairs + 200
+        raw = 109.0 + 66 * (pairs // 4) + 6 + 20 * (pairs % 4)
+        block = raw if is_raw(node, graph) else 26.0 * pairs + 200
         runs = g.planes * g.kernel[0] * w.runs
         gathered = runs * (40 + 1.7 * w.run) if not w.pointwise else 20 + 1.7 * w.run
         pair = blocks * block + 60 + 2 * gathered
@@ -264,10 +266,10 @@ class Conv2DDsp(Kernel):
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]
 
 
-def raw_channels(node: Node, graph: Graph, groups: int) -> Array:
-    """int32 [groups, blocks, 4, 2]: bias * 256 + right shift, multiplier."""
+def raw_channels(node: Node, graph: Graph, groups: int, block: int = 4) -> Array:
+    """int32 [groups, blocks, block, 2]: bias * 256 + right shift, multiplier."""
     scaling = rescaling(node, graph)
-    bias = by_block(folded_bias(node, graph), groups, 0)
-    shift = by_block(-scaling.shift, groups, 1)
-    multiplier = by_block(scaling.multiplier, groups, 0)
+    bias = by_block(folded_bias(node, graph), groups, 0, block)
+    shift = by_block(-scaling.shift, groups, 1, block)
+    multiplier = by_block(scaling.multiplier, groups, 0, block)
     return wrapped(np.stack([bias * 256 + shift, multiplier], axis=-1))

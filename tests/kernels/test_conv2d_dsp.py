@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
-import pytest
-from emulated import need
 from graphs import int8_type, one_node_graph
-from harness import check_kernel, merge, samples_for
+from harness import check_kernel
 from random_conv import random_conv, random_dense
 
-from mcugen.boards import load_board
-from mcugen.graph_file import load_graph
-from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.kernels import KERNELS
 from mcugen.ops import OPS
-from mcugen.pipeline import Compiled, lay_out, write
-from mcugen.simulate import HostLibrary
-from mcugen.verify import emulate
 
 KERNEL = KERNELS["conv2d_dsp"]
 BOARD = "cortex-m4"
