@@ -8,10 +8,11 @@
 
 #include "mcugen_output_dsp.h"
 
-/* Columns end at `end`, their last multiple of four pairs at `main_end`, which is not `columns`. What is written is
- * advanced: weights, channels, y. y[0] may equal y[1] where there is one pixel alone. */
+/* Columns of `pairs` pairs, at least one, end at `end`. What is written is advanced: weights, channels, y. y[0] may equal
+ * y[1] where there is one pixel alone. */
 typedef struct {
-    const mcugen_aligned_word_t *columns, *main_end, *end;
+    const mcugen_aligned_word_t *columns, *end;
+    int32_t skip; /* mcugen_gemm_skip of the pairs */
     const uint32_t *weights;
     const int32_t *channels;
     int8_t *y[2];
@@ -19,42 +20,82 @@ typedef struct {
     int32_t rounding; /* 2 * zero point + 1 */
 } mcugen_gemm_t;
 
-/* n bytes as pairs of int16 in every other word, by fours in the order 0, 2, 1, 3: what two SXTB16 make of a word.
- * Of an odd n the last half is 0. Gives where the next pair goes. */
-MCUGEN_DSP_FUNCTION mcugen_aligned_word_t *mcugen_gather(const int8_t *x, mcugen_aligned_word_t *column,
-                                                         int32_t n)
+/* The inner loop takes eight pairs at a time and begins in its middle; one pair is 56 bytes of code. */
+static inline int32_t mcugen_gemm_skip(int32_t pairs)
 {
-    for (; n >= 16; n -= 16) {
-        const uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x + 4);
-        const uint32_t c = mcugen_load_word(x + 8), d = mcugen_load_word(x + 12);
+    return (-pairs & 7) * 56;
+}
+
+/* n bytes of two pixels as pairs of int16, by fours in the order 0, 2, 1, 3: what two SXTB16 make of a word. Of an odd n
+ * the last half is 0. Gives where the next pair goes. */
+MCUGEN_DSP_FUNCTION mcugen_aligned_word_t *mcugen_gather(const int8_t *x, const int8_t *x2,
+                                                         mcugen_aligned_word_t *column, int32_t n)
+{
+    for (; n >= 8; n -= 8) {
+        const uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x2);
+        const uint32_t c = mcugen_load_word(x + 4), d = mcugen_load_word(x2 + 4);
+        x += 8;
+        x2 += 8;
         column[0] = mcugen_sxtb16(a);
+        column[1] = mcugen_sxtb16(b);
         column[2] = mcugen_sxtb16_ror8(a);
-        column[4] = mcugen_sxtb16(b);
-        column[6] = mcugen_sxtb16_ror8(b);
-        column[8] = mcugen_sxtb16(c);
-        column[10] = mcugen_sxtb16_ror8(c);
-        column[12] = mcugen_sxtb16(d);
-        column[14] = mcugen_sxtb16_ror8(d);
-        x += 16;
-        column += 16;
+        column[3] = mcugen_sxtb16_ror8(b);
+        column[4] = mcugen_sxtb16(c);
+        column[5] = mcugen_sxtb16(d);
+        column[6] = mcugen_sxtb16_ror8(c);
+        column[7] = mcugen_sxtb16_ror8(d);
+        column += 8;
     }
-    for (; n >= 4; n -= 4) {
-        const uint32_t a = mcugen_load_word(x);
-        column[0] = mcugen_sxtb16(a);
-        column[2] = mcugen_sxtb16_ror8(a);
+    if (n >= 4) {
+        const uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x2);
+        n -= 4;
         x += 4;
+        x2 += 4;
+        column[0] = mcugen_sxtb16(a);
+        column[1] = mcugen_sxtb16(b);
+        column[2] = mcugen_sxtb16_ror8(a);
+        column[3] = mcugen_sxtb16_ror8(b);
         column += 4;
     }
     if (n >= 2) {
         column[0] = mcugen_halves(x[0], x[1]);
+        column[1] = mcugen_halves(x2[0], x2[1]);
+        n -= 2;
         x += 2;
+        x2 += 2;
         column += 2;
     }
-    if (n & 1) {
+    if (n != 0) {
         column[0] = mcugen_halves(x[0], 0);
+        column[1] = mcugen_halves(x2[0], 0);
         column += 2;
     }
     return column;
+}
+
+/* n bytes of one value; n bytes of other ones. */
+MCUGEN_DSP_FUNCTION void mcugen_fill(int8_t *to, int32_t value, int32_t n)
+{
+    const uint32_t four = UINT32_C(0x01010101) * ((uint32_t)value & 255u);
+    for (; n >= 4; n -= 4) {
+        mcugen_store_word(to, four);
+        to += 4;
+    }
+    for (; n > 0; --n) {
+        *to++ = (int8_t)value;
+    }
+}
+
+MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
+{
+    for (; n >= 4; n -= 4) {
+        mcugen_store_word(to, mcugen_load_word(from));
+        to += 4;
+        from += 4;
+    }
+    for (; n > 0; --n) {
+        *to++ = *from++;
+    }
 }
 
 /* y[p][c] of two pixels p for 4 * blocks channels c. Weights hold two channels in a half, H = w[0] + 256 * w[1]: a sum
@@ -64,8 +105,12 @@ MCUGEN_DSP_FUNCTION mcugen_aligned_word_t *mcugen_gather(const int8_t *x, mcugen
 MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
-/* r0 columns, r1 weights, r2 to r9 sums of both pixels: H, first, H, first; r10 and r11 inputs, r12 and lr weights. */
+/* r0 columns, r1 weights, r2 to r9 sums of both pixels: both channels, the first, both, the first; r10 and r11 inputs. */
 #define MCUGEN_PAIR              \
+    "ldr r10, [r0], #8\n\t"      \
+    "ldr r11, [r0, #-4]\n\t"     \
+    "ldr r12, [r1], #8\n\t"      \
+    "ldr lr, [r1, #-4]\n\t"      \
     "smlad r2, r10, r12, r2\n\t" \
     "smlad r3, r11, r12, r3\n\t" \
     "sxtb16 r12, r12\n\t"        \
@@ -76,36 +121,30 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
     "smlad r5, r11, r12, r5\n\t" \
     "smlad r8, r10, lr, r8\n\t"  \
     "smlad r9, r11, lr, r9\n\t"
-#define MCUGEN_FIRST(bytes)         \
-    "ldr r10, [r0], #" bytes "\n\t" \
-    "ldr r12, [r1], #" bytes "\n\t"
-#define MCUGEN_NEXT(place, behind)   \
-    "ldr r10, [r0, #-" place "]\n\t" \
-    "ldr r12, [r1, #-" place "]\n\t" MCUGEN_SECOND(behind)
-#define MCUGEN_SECOND(behind)         \
-    "ldr r11, [r0, #-" behind "]\n\t" \
-    "ldr lr, [r1, #-" behind "]\n\t" MCUGEN_PAIR
-/* Twice the sums a and b of both pixels to bytes; r12 channels, lr rounding. */
-#define MCUGEN_CHANNEL(a, b, word, multiplier) \
-    "ldr r10, [r12, #" multiplier "]\n\t"      \
-    "ldrb r11, [r12, #" word "]\n\t"           \
-    "smmulr " a ", " a ", r10\n\t"             \
-    "smmulr " b ", " b ", r10\n\t"             \
-    "lsl r1, lr, r11\n\t"                      \
-    "add " a ", " a ", " a ", asr #31\n\t"     \
-    "add " b ", " b ", " b ", asr #31\n\t"     \
-    "add " a ", " a ", r1, asr #1\n\t"         \
-    "add " b ", " b ", r1, asr #1\n\t"         \
-    "asr " a ", " a ", r11\n\t"                \
-    "asr " b ", " b ", r11\n\t"                \
-    "ssat " a ", #8, " a "\n\t"                \
+/* Twice the sums a and b of both pixels to bytes; e: word of the bias and the shift, which shifts take their lowest byte
+ * of; m: multiplier; lr rounding. Whether the product is negative may be asked of the sum: one that rounds to 0 gives 0
+ * either way. */
+#define MCUGEN_CHANNEL(a, b, e, m)       \
+    "lsl r0, lr, " e "\n\t"              \
+    "asr r0, r0, #1\n\t"                 \
+    "add r3, r0, " a ", asr #31\n\t"     \
+    "add r0, r0, " b ", asr #31\n\t"     \
+    "smmlar " a ", " a ", " m ", r3\n\t" \
+    "smmlar " b ", " b ", " m ", r0\n\t" \
+    "asr " a ", " a ", " e "\n\t"        \
+    "asr " b ", " b ", " e "\n\t"        \
+    "ssat " a ", #8, " a "\n\t"          \
     "ssat " b ", #8, " b "\n\t"
     /* No operand but the structure, and all that must be kept is pushed: any compiler has registers left. */
     __asm volatile(
         "push {r4-r11, lr}\n\t"
         "mov r3, %0\n\t"
-        "ldr r1, [r3, #4]\n\t"
+        "adr.w r1, 2f\n\t"
         "ldr r2, [r3, #8]\n\t"
+        "ldr r0, [r3, #4]\n\t"
+        "add r1, r1, r2\n\t"
+        "add r1, r1, #1\n\t" /* an address in Thumb code */
+        "mov r2, r0\n\t"
         "push {r1-r3}\n\t"
         "1:\n\t"
         "ldr r10, [r3, #16]\n\t"
@@ -123,67 +162,64 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
         "mov r5, r4\n\t"
         "mov r7, r6\n\t"
         "mov r9, r8\n\t"
-        "2:\n\t" /* four pairs of inputs */
-        MCUGEN_FIRST("32") MCUGEN_SECOND("28") MCUGEN_NEXT("24", "20") MCUGEN_NEXT("16", "12")
-            MCUGEN_NEXT("8", "4") "ldr r12, [sp, #0]\n\t"
-                                  "cmp r0, r12\n\t"
-                                  "bne 2b\n\t"
-                                  "ldr r12, [sp, #4]\n\t"
-                                  "cmp r0, r12\n\t"
-                                  "beq 4f\n\t"
-                                  "3:\n\t" /* one pair */
-        MCUGEN_FIRST("8") MCUGEN_SECOND(
-            "4") "ldr r12, [sp, #4]\n\t"
-                 "cmp r0, r12\n\t"
-                 "bne 3b\n\t"
-                 "4:\n\t" /* outputs: twice the sums, of H without the first's */
-                 "ldr r0, [sp, #8]\n\t"
-                 "ldr r12, [r0, #16]\n\t"
-                 "ldr lr, [r0, #32]\n\t"
-                 "str r1, [r0, #12]\n\t"
-                 "sub r2, r2, r4\n\t"
-                 "sub r3, r3, r5\n\t"
-                 "sub r6, r6, r8\n\t"
-                 "sub r7, r7, r9\n\t"
-                 "asr r2, r2, #7\n\t"
-                 "asr r3, r3, #7\n\t"
-                 "asr r6, r6, #7\n\t"
-                 "asr r7, r7, #7\n\t"
-                 "lsl r4, r4, #1\n\t"
-                 "lsl r5, r5, #1\n\t"
-                 "lsl r8, r8, #1\n\t"
-                 "lsl r9, r9, #1\n\t" MCUGEN_CHANNEL("r4", "r5", "0", "4") MCUGEN_CHANNEL("r2", "r3", "8",
-                                                                                          "12")
-                     MCUGEN_CHANNEL("r8", "r9", "16", "20") MCUGEN_CHANNEL(
-                         "r6", "r7", "24",
-                         "28") "add r12, r12, #32\n\t"
-                               "str r12, [r0, #16]\n\t"
-                               "ldr r10, [r0, #20]\n\t"
-                               "ldr r11, [r0, #24]\n\t"
-                               "ldr r12, [r0, #28]\n\t"
-                               "strb r3, [r11, #1]\n\t" /* the second pixel's first: they may be in one place */
-                               "strb r9, [r11, #2]\n\t"
-                               "strb r7, [r11, #3]\n\t"
-                               "strb r5, [r11], #4\n\t"
-                               "strb r2, [r10, #1]\n\t"
-                               "strb r8, [r10, #2]\n\t"
-                               "strb r6, [r10, #3]\n\t"
-                               "strb r4, [r10], #4\n\t"
-                               "str r10, [r0, #20]\n\t"
-                               "str r11, [r0, #24]\n\t"
-                               "mov r3, r0\n\t"
-                               "subs r12, r12, #1\n\t"
-                               "str r12, [r0, #28]\n\t"
-                               "bne 1b\n\t"
-                               "add sp, sp, #12\n\t"
-                               "pop {r4-r11, lr}\n\t"
+        "ldr pc, [sp, #0]\n\t"
+        "2:\n\t" MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR
+            MCUGEN_PAIR MCUGEN_PAIR "ldr r12, [sp, #4]\n\t"
+        "cmp r0, r12\n\t"
+        "bne 2b\n\t"
+        /* twice the sums; both channels' without the first's */
+        "ldr r0, [sp, #8]\n\t"
+        "sub r2, r2, r4\n\t"
+        "sub r3, r3, r5\n\t"
+        "sub r6, r6, r8\n\t"
+        "sub r7, r7, r9\n\t"
+        "ldr r12, [r0, #16]\n\t"
+        "ldr lr, [r0, #32]\n\t"
+        "str r1, [r0, #12]\n\t"
+        "lsl r4, r4, #1\n\t"
+        "lsl r5, r5, #1\n\t"
+        "lsl r8, r8, #1\n\t"
+        "lsl r9, r9, #1\n\t"
+        "asr r2, r2, #7\n\t"
+        "asr r1, r3, #7\n\t"
+        "asr r6, r6, #7\n\t"
+        "asr r7, r7, #7\n\t"
+        "ldr r10, [r12], #8\n\t"
+        "ldr r11, [r12, #-4]\n\t" MCUGEN_CHANNEL(
+            "r4", "r5", "r10",
+            "r11") "ldr r10, [r12], #8\n\t"
+                   "ldr r11, [r12, #-4]\n\t" MCUGEN_CHANNEL(
+                       "r2", "r1", "r10",
+                       "r11") "ldr r10, [r12], #8\n\t"
+                              "ldr r11, [r12, #-4]\n\t" MCUGEN_CHANNEL(
+                                  "r8", "r9", "r10",
+                                  "r11") "ldr r10, [r12], #8\n\t"
+                                         "ldr r11, [r12, #-4]\n\t" MCUGEN_CHANNEL(
+                                             "r6", "r7", "r10",
+                                             "r11") "ldr r3, [sp, #8]\n\t"
+                                                    "ldr r10, [r3, #20]\n\t"
+                                                    "ldr r11, [r3, #24]\n\t"
+                                                    "ldr r0, [r3, #28]\n\t"
+                                                    "str r12, [r3, #16]\n\t"
+                                                    "strb r1, [r11, #1]\n\t" /* the second pixel first: they may be in one place */
+                                                    "strb r9, [r11, #2]\n\t"
+                                                    "strb r7, [r11, #3]\n\t"
+                                                    "strb r5, [r11], #4\n\t"
+                                                    "strb r2, [r10, #1]\n\t"
+                                                    "strb r8, [r10, #2]\n\t"
+                                                    "strb r6, [r10, #3]\n\t"
+                                                    "strb r4, [r10], #4\n\t"
+                                                    "str r10, [r3, #20]\n\t"
+                                                    "str r11, [r3, #24]\n\t"
+                                                    "subs r0, r0, #1\n\t"
+                                                    "str r0, [r3, #28]\n\t"
+                                                    "bne 1b\n\t"
+                                                    "add sp, sp, #12\n\t"
+                                                    "pop {r4-r11, lr}\n\t"
         :
         : "r"(gemm)
         : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
 #undef MCUGEN_PAIR
-#undef MCUGEN_FIRST
-#undef MCUGEN_SECOND
-#undef MCUGEN_NEXT
 #undef MCUGEN_CHANNEL
 #else
     for (; gemm->blocks > 0; --gemm->blocks) {

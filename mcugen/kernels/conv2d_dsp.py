@@ -33,7 +33,6 @@ from mcugen.kernels.output_dsp import (
 from mcugen.ops.conv2d import output_range
 
 EXACT = 1 << 23  # |acc| below: a sum times 256 wraps without loss
-LEAST_PAIRS = 4  # of inputs: the inner loop takes four at a time
 
 
 @dataclass(frozen=True)
@@ -54,17 +53,21 @@ class Window:
     def pairs(self) -> int:
         """Pairs of inputs in a column, a run of odd length filled up."""
         runs = self.g.planes * self.g.kernel[0] * self.runs
-        return max(runs * ((self.run + 1) // 2), LEAST_PAIRS)
+        return runs * ((self.run + 1) // 2)
+
+    @property
+    def inside(self) -> tuple[int, int]:
+        """How many rows and columns of the input a window can begin at without reaching out of it."""
+        g = self.g
+        extents = [(k - 1) * d + 1 for k, d in zip(g.kernel, g.dilations, strict=True)]
+        return max(g.x[0] - extents[0] + 1, 0), max(g.x[1] - extents[1] + 1, 0)
 
     @property
     def padded(self) -> bool:
         """Whether some window reaches out of the input."""
         g = self.g
-        ends = [
-            (y - 1) * s + (k - 1) * d + 1 - p
-            for y, s, k, d, p in zip(g.y, g.strides, g.kernel, g.dilations, g.pads, strict=True)
-        ]
-        return any(g.pads) or ends[0] > g.x[0] or ends[1] > g.x[1]
+        last = [(y - 1) * s - p for y, s, p in zip(g.y, g.strides, g.pads, strict=True)]
+        return any(g.pads) or last[0] >= self.inside[0] or last[1] >= self.inside[1]
 
     @property
     def pointwise(self) -> bool:
@@ -200,7 +203,7 @@ class Conv2DDsp(Kernel):
 
     def scratch(self, node: Node, graph: Graph) -> int:
         w = window(node, graph)
-        return 8 * w.pairs + (w.run if w.padded else 0)
+        return 8 * w.pairs + (2 * w.run if w.padded else 0)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (pixel_access(node, graph, window(node, graph)), None, None)
@@ -254,6 +257,9 @@ class Conv2DDsp(Kernel):
                 "kernel_height": g.kernel[0],
                 "runs": w.runs,
                 "span": w.span,
+                "span_channels": w.run // w.span,
+                "inside_rows": w.inside[0],
+                "inside_columns": w.inside[1],
                 "stride_h": g.strides[0],
                 "stride_w": g.strides[1],
                 "dilation_h": g.dilations[0],
