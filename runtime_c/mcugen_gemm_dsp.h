@@ -26,50 +26,75 @@ static inline int32_t mcugen_gemm_skip(int32_t pairs)
     return (-pairs & 7) * 56;
 }
 
-/* n bytes of two pixels as pairs of int16, by fours in the order 0, 2, 1, 3: what two SXTB16 make of a word. Of an odd n
- * the last half is 0. Gives where the next pair goes. */
-MCUGEN_DSP_FUNCTION mcugen_aligned_word_t *mcugen_gather(const int8_t *x, const int8_t *x2,
-                                                         mcugen_aligned_word_t *column, int32_t n)
+/* Four inputs of both pixels: pairs in the order 0, 2 and 1, 3, which is what two SXTB16 make of a word. */
+static inline void mcugen_gather_four(const int8_t *x, const int8_t *x2, mcugen_aligned_word_t *column)
 {
-    for (; n >= 8; n -= 8) {
-        const uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x2);
-        const uint32_t c = mcugen_load_word(x + 4), d = mcugen_load_word(x2 + 4);
-        x += 8;
-        x2 += 8;
-        column[0] = mcugen_sxtb16(a);
-        column[1] = mcugen_sxtb16(b);
-        column[2] = mcugen_sxtb16_ror8(a);
-        column[3] = mcugen_sxtb16_ror8(b);
-        column[4] = mcugen_sxtb16(c);
-        column[5] = mcugen_sxtb16(d);
-        column[6] = mcugen_sxtb16_ror8(c);
-        column[7] = mcugen_sxtb16_ror8(d);
-        column += 8;
-    }
-    if (n >= 4) {
-        const uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x2);
-        n -= 4;
-        x += 4;
-        x2 += 4;
-        column[0] = mcugen_sxtb16(a);
-        column[1] = mcugen_sxtb16(b);
-        column[2] = mcugen_sxtb16_ror8(a);
-        column[3] = mcugen_sxtb16_ror8(b);
-        column += 4;
-    }
-    if (n >= 2) {
-        column[0] = mcugen_halves(x[0], x[1]);
-        column[1] = mcugen_halves(x2[0], x2[1]);
-        n -= 2;
-        x += 2;
-        x2 += 2;
-        column += 2;
-    }
-    if (n != 0) {
-        column[0] = mcugen_halves(x[0], 0);
-        column[1] = mcugen_halves(x2[0], 0);
-        column += 2;
-    }
+    const uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x2);
+    column[0] = mcugen_sxtb16(a);
+    column[1] = mcugen_sxtb16(b);
+    column[2] = mcugen_sxtb16_ror8(a);
+    column[3] = mcugen_sxtb16_ror8(b);
+}
+
+static inline void mcugen_gather_eight(const int8_t *x, const int8_t *x2, mcugen_aligned_word_t *column)
+{
+    const uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x2);
+    const uint32_t c = mcugen_load_word(x + 4), d = mcugen_load_word(x2 + 4);
+    column[0] = mcugen_sxtb16(a);
+    column[1] = mcugen_sxtb16(b);
+    column[2] = mcugen_sxtb16_ror8(a);
+    column[3] = mcugen_sxtb16_ror8(b);
+    column[4] = mcugen_sxtb16(c);
+    column[5] = mcugen_sxtb16(d);
+    column[6] = mcugen_sxtb16_ror8(c);
+    column[7] = mcugen_sxtb16_ror8(d);
+}
+
+/* `rows` runs of n bytes, `step` bytes from one to the next, of two pixels, whose runs are `far` bytes apart; as pairs of
+ * int16, the rest of n by four as it comes, the last half of an odd n 0. Gives where the next pair goes. */
+MCUGEN_DSP_FUNCTION mcugen_aligned_word_t *mcugen_gather(const int8_t *x, int32_t far, int32_t step,
+                                                         int32_t rows, mcugen_aligned_word_t *column,
+                                                         int32_t n)
+{
+    const int8_t *x2 = x + far;
+    do {
+        int32_t left = n;
+        for (; left >= 16; left -= 16) {
+            mcugen_gather_eight(x, x2, column);
+            mcugen_gather_eight(x + 8, x2 + 8, column + 8);
+            x += 16;
+            x2 += 16;
+            column += 16;
+        }
+        if (left >= 8) {
+            left -= 8;
+            mcugen_gather_eight(x, x2, column);
+            x += 8;
+            x2 += 8;
+            column += 8;
+        }
+        if (left >= 4) {
+            left -= 4;
+            mcugen_gather_four(x, x2, column);
+            x += 4;
+            x2 += 4;
+            column += 4;
+        }
+        if (left != 0) {
+            column[0] = mcugen_halves(x[0], left > 1 ? x[1] : 0);
+            column[1] = mcugen_halves(x2[0], left > 1 ? x2[1] : 0);
+            column += 2;
+            if (left == 3) {
+                column[0] = mcugen_halves(x[2], 0);
+                column[1] = mcugen_halves(x2[2], 0);
+                column += 2;
+            }
+            x += left;
+            x2 += left;
+        }
+        x += step - n;
+        x2 += step - n;
+    } while (--rows > 0);
     return column;
 }
 

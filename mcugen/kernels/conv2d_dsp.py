@@ -121,7 +121,8 @@ def column_weights(node: Node, graph: Graph, w: Window) -> Array:
     weights, g = graph.constant(node.inputs[1]).astype(np.int64), w.g
     if g.planes > 1:
         weights = weights.transpose(0, 3, 1, 2)
-    by_run = weights.reshape(g.groups, g.y_channels // g.groups, -1, w.run)[..., run_order(w.run)]
+    by_tap = weights.reshape(g.groups, g.y_channels // g.groups, g.planes, g.kernel[0], w.runs, w.run)
+    by_run = by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run)[..., run_order(w.run)]
     by_run = np.pad(by_run, [(0, 0)] * 3 + [(0, w.run % 2)])
     columns = by_run.reshape(*by_run.shape[:2], -1)
     columns = np.pad(columns, [(0, 0), (0, 1), (0, 2 * w.pairs - columns.shape[2])])  # channel -1 is 0
@@ -260,6 +261,9 @@ class Conv2DDsp(Kernel):
                 "span_channels": w.run // w.span,
                 "inside_rows": w.inside[0],
                 "inside_columns": w.inside[1],
+                "row_step": g.dilations[0] * g.x[1] * g.x_channels,
+                "run_step": g.dilations[1] * g.x_channels,
+                "plane_step": g.x[0] * g.x[1],
                 "stride_h": g.strides[0],
                 "stride_w": g.strides[1],
                 "dilation_h": g.dilations[0],
