@@ -96,8 +96,8 @@ class Costs:
 
 
 EDGE = 85.0  # cycles of a column of four channels that reaches beyond the rows
-PART = 12.0  # cycles more per output of a tile that reaches beyond the output
-SLOWER = {Form.SHORT: 0.0, Form.CLAMPED: 4.0, Form.SHIFTED: 12.0, Form.WIDE: 30.0}  # cycles more per output
+PART = 42.0  # cycles per output of a tile that reaches beyond the output
+SLOWER = {Form.SHORT: 0.0, Form.CLAMPED: 22.0, Form.SHIFTED: 29.0, Form.WIDE: 51.0}  # cycles more per output
 
 
 def unsuitable(node: Node, graph: Graph) -> str | None:
@@ -166,9 +166,9 @@ class _Winograd(Kernel):
         tops = np.arange(strips) * out_h - g.pads[0]
         edges = int(((tops < 0) | (tops + in_h > g.x[0])).sum()) if g.x_channels % BLOCK == 0 else strips
         whole = (g.y[0] // out_h) * (g.y[1] // out_w)
-        parts = strips * -(-g.y[1] // out_w) - whole
-        slower = SLOWER[rescaling(node, graph).form] * out_h * out_w
-        outputs = whole * (cost.tile + slower) + parts * (cost.tile + slower + PART * out_h * out_w)
+        rest = g.y[0] * g.y[1] - whole * out_h * out_w
+        slower = SLOWER[rescaling(node, graph).form]
+        outputs = whole * (cost.tile + slower * out_h * out_w) + rest * (PART + slower)
         transforms = strips * groups * (products * -(-g.y_channels // BLOCK) + inputs)
         return float(transforms + edges * groups * columns * blocks * EDGE + outputs * g.y_channels)
 
@@ -226,8 +226,6 @@ class _Winograd(Kernel):
             "in_h": self.vertical.inputs,
             "in_w": self.horizontal.inputs,
             "rows_in": range(self.vertical.inputs),
-            "rows_out": range(self.vertical.outputs),
-            "columns_out": range(self.horizontal.outputs),
             "positions": self.positions,
             "turn": turn,
             "single": turns == 1,
@@ -255,7 +253,6 @@ class _Winograd(Kernel):
             "first_columns": [j * column for j in range(in_w)],
             "second_columns": [(out_w + j) * column if j < shared else j * column + 1 for j in range(in_w)],
             "m_columns": [j * out_h * BLOCK * TILES for j in range(in_w)],
-            "m_rows": out_h * BLOCK * TILES,
             "tiles": out_w * TILES,
             "weights": self.positions * turn * BLOCK,
         }
@@ -285,6 +282,13 @@ class _Winograd(Kernel):
             "weight_bytes": turn * BLOCK * 4,
             "column_bytes": in_column,
             "next_column": out_column - sums,
+            "m_places": [
+                [j * out_column + i * sums for j in range(in_w)] for i in range(self.vertical.outputs)
+            ],
+            "sums": ["lr", "r11", "r9", "r10"][:out_w],
+            "tile_shift": out_w.bit_length() - 1,
+            "inverse_low": self.factor[2] & 0xFFFF if self.factor[2] > 1 else 0,
+            "inverse_high": self.factor[2] >> 16,
             "v_column": v_column,
             "pair_bytes": pair,
             "block_bytes": pair * BLOCK // 2,
@@ -351,19 +355,19 @@ class _Winograd(Kernel):
 class Conv2DWinograd(_Winograd):
     name = "conv2d_winograd_dsp"
     vertical, horizontal = F2, F2
-    costs = Costs(771, 36, 40, 46.5, 83)
+    costs = Costs(771, 36, 40, 46.5, 79)
     row_block = 2
 
 
 class Conv2DWinograd2x4(_Winograd):
     name = "conv2d_winograd_dsp_2x4"
     vertical, horizontal = F2, F4
-    costs = Costs(1143, 36, 40, 72.5, 146)
+    costs = Costs(1143, 36, 40, 72.5, 129.5)
     row_block = 2
 
 
 class Conv2DWinograd4x4(_Winograd):
     name = "conv2d_winograd_dsp_4x4"
     vertical, horizontal = F4, F4
-    costs = Costs(1839, 69, 60, 72.5, 242)
+    costs = Costs(1839, 69, 60, 72.5, 224.5)
     row_block = 4
