@@ -15,7 +15,8 @@
 /* An accumulator, doubled, to an output: rounded(acc * multiplier / 2^31) / 2^shift + zero point, half away from zero.
  * rounding: 2^(shift - 1) + zero_point * 2^shift; 1 <= shift. Halves of negative numbers go down by the sign of the
  * accumulator, not of the product: they differ only where that is rounded to 0, and both give 0 then. */
-static inline int32_t mcugen_winograd_rescale(int32_t twice, int32_t multiplier, int32_t rounding, int32_t shift)
+static inline int32_t mcugen_winograd_rescale(int32_t twice, int32_t multiplier, int32_t rounding,
+                                              int32_t shift)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
     int32_t y;
