@@ -11,19 +11,15 @@
 /* What mcugen_gemm_raw computes. Columns of some pairs of inputs, at least one, lie from `columns` to `end`, and those of
  * the next two pixels behind them. */
 typedef struct {
-    const mcugen_aligned_word_t *columns, *end; /* advanced from pixels to pixels */
-    int32_t skip;                               /* mcugen_gemm_skip of the pairs of inputs */
-    const uint32_t *weights;                    /* these two and `blocks` are set by the function */
-    const int32_t *channels;
-    int8_t *y[2]; /* outputs of both pixels, advanced; equal where there is one pixel alone */
-    int32_t blocks;
-    int32_t rounding; /* 2 * zero point + 1 */
-    int32_t pixels;   /* twos of them, counted down to 0 */
+    const mcugen_aligned_word_t *columns, *end;
+    int32_t skip; /* mcugen_gemm_skip of the pairs of inputs */
+    const uint32_t *weights;
+    const int32_t *channels, *channels_end; /* eight words for four channels, at least four of them */
+    int8_t *y[2];                           /* outputs of both pixels; equal where there is one pixel alone */
+    int32_t rounding;                       /* 2 * zero point + 1 */
+    int32_t pixels;                         /* twos of them, counted down to 0 */
     int32_t column_bytes;
     int32_t y_next; /* from the end of both pixels' outputs to the next ones */
-    const uint32_t *all_weights;
-    const int32_t *all_channels;
-    int32_t all_blocks; /* of four channels, at least one */
 } mcugen_gemm_t;
 
 /* The inner loop takes sixteen pairs at a time and begins in its middle; one pair is 56 bytes of code. */
@@ -136,10 +132,10 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     }
 }
 
-/* y[p][c] of twos of pixels p for 4 * all_blocks channels c. Weights hold two channels in a half, H = w[0] + 256 * w[1]: a sum
- * of products with H is the first channel's sum plus 256 times the second one's, and the low byte alone, sign-extended,
- * gives the first. The second one's is exact while |acc| < 2^23. Per channel: bias * 256 + right shift (1 to 22), then
- * the multiplier. */
+/* y[p][c] of twos of pixels p. Weights hold two channels in a half, H = w[0] + 256 * w[1]: a sum of products with H is
+ * the first channel's sum plus 256 times the second one's, and the low byte alone, sign-extended, gives the first. The
+ * second one's is exact while |acc| < 2^23. Per channel: bias * 256 + e - 1 for a right shift of 1 <= e <= 22, then the
+ * multiplier. */
 MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
@@ -159,42 +155,53 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
     "smlad r5, r11, r12, r5\n\t" \
     "smlad r8, r10, lr, r8\n\t"  \
     "smlad r9, r11, lr, r9\n\t"
-/* Twice the sums a and b of both pixels to bytes; e: word of the bias and the shift, which shifts take their lowest byte
- * of; m: multiplier; lr rounding. Whether the product is negative may be asked of the sum: one that rounds to 0 gives 0
+/* Twice the sums a and b of both pixels to bytes. r10: e - 1 in its lowest byte, which is what shifts take; r11 the
+ * multiplier, lr the rounding. Whether the product is negative may be asked of the sum: one that rounds to 0 gives 0
  * either way. */
-#define MCUGEN_CHANNEL(a, b, e, m)       \
-    "lsl r0, lr, " e "\n\t"              \
-    "asr r0, r0, #1\n\t"                 \
-    "add r3, r0, " a ", asr #31\n\t"     \
-    "add r0, r0, " b ", asr #31\n\t"     \
-    "smmlar " a ", " a ", " m ", r3\n\t" \
-    "smmlar " b ", " b ", " m ", r0\n\t" \
-    "asr " a ", " a ", " e "\n\t"        \
-    "asr " b ", " b ", " e "\n\t"        \
-    "ssat " a ", #8, " a "\n\t"          \
-    "ssat " b ", #8, " b "\n\t"
+#define MCUGEN_CHANNEL(a, b)            \
+    "ldr r10, [r12], #8\n\t"            \
+    "ldr r11, [r12, #-4]\n\t"           \
+    "lsl r0, lr, r10\n\t"               \
+    "add r3, r0, " a ", asr #31\n\t"    \
+    "add r0, r0, " b ", asr #31\n\t"    \
+    "smmlar " a ", " a ", r11, r3\n\t"  \
+    "smmlar " b ", " b ", r11, r0\n\t"  \
+    "asr " a ", " a ", r10\n\t"         \
+    "asr " b ", " b ", r10\n\t"         \
+    "ssat " a ", #8, " a ", asr #1\n\t" \
+    "ssat " b ", #8, " b ", asr #1\n\t"
     /* No operand but the structure, and all that must be kept is pushed: any compiler has registers left. */
     __asm volatile(
         "push {r4-r11, lr}\n\t"
+        "sub sp, sp, #40\n\t"
         "mov r3, %0\n\t"
-        "adr.w r1, 2f\n\t"
+        "adr.w r0, 2f\n\t"
         "ldr r2, [r3, #8]\n\t"
-        "add r1, r1, r2\n\t"
-        "add r1, r1, #1\n\t" /* an address in Thumb code */
-        "push {r1-r3}\n\t"
+        "ldr r4, [r3, #0]\n\t"
+        "ldr r5, [r3, #4]\n\t"
+        "ldr r6, [r3, #20]\n\t"
+        "ldr r7, [r3, #24]\n\t"
+        "ldr r8, [r3, #28]\n\t"
+        "ldr r9, [r3, #32]\n\t"
+        "add r0, r0, r2\n\t"
+        "add r0, r0, #1\n\t" /* an address in Thumb code */
+        "str r0, [sp, #0]\n\t"
+        "str r5, [sp, #4]\n\t"
+        "str r3, [sp, #8]\n\t"
+        "str r4, [sp, #12]\n\t"
+        "str r7, [sp, #24]\n\t"
+        "str r8, [sp, #28]\n\t"
+        "str r6, [sp, #32]\n\t"
+        "str r9, [sp, #36]\n\t"
         "3:\n\t" /* two pixels */
-        "ldr r0, [r3, #4]\n\t"
-        "ldr r1, [r3, #48]\n\t"
-        "ldr r2, [r3, #52]\n\t"
-        "ldr r4, [r3, #56]\n\t"
-        "str r0, [sp, #4]\n\t"
-        "str r1, [r3, #12]\n\t"
-        "str r2, [r3, #16]\n\t"
-        "str r4, [r3, #28]\n\t"
-        "1:\n\t" /* four channels */
-        "ldr r10, [r3, #16]\n\t"
         "ldr r1, [r3, #12]\n\t"
-        "ldr r0, [r3, #0]\n\t"
+        "ldr r2, [r3, #16]\n\t"
+        "str r1, [sp, #16]\n\t"
+        "str r2, [sp, #20]\n\t"
+        "1:\n\t" /* four channels */
+        "ldr r10, [sp, #20]\n\t"
+        "ldr r1, [sp, #16]\n\t"
+        "ldr r0, [sp, #12]\n\t"
         "ldr r4, [r10, #0]\n\t"
         "ldr r2, [r10, #8]\n\t"
         "ldr r8, [r10, #16]\n\t"
@@ -213,15 +220,13 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
                 MCUGEN_PAIR MCUGEN_PAIR "ldr r12, [sp, #4]\n\t"
         "cmp r0, r12\n\t"
         "bne 2b\n\t"
-        /* twice the sums; both channels' without the first's */
-        "ldr r0, [sp, #8]\n\t"
+        "ldr r12, [sp, #20]\n\t" /* twice the sums; both channels' without the first's */
+        "ldr lr, [sp, #36]\n\t"
+        "str r1, [sp, #16]\n\t"
         "sub r2, r2, r4\n\t"
         "sub r3, r3, r5\n\t"
         "sub r6, r6, r8\n\t"
         "sub r7, r7, r9\n\t"
-        "ldr r12, [r0, #16]\n\t"
-        "ldr lr, [r0, #32]\n\t"
-        "str r1, [r0, #12]\n\t"
         "lsl r4, r4, #1\n\t"
         "lsl r5, r5, #1\n\t"
         "lsl r8, r8, #1\n\t"
@@ -229,53 +234,41 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
         "asr r2, r2, #7\n\t"
         "asr r1, r3, #7\n\t"
         "asr r6, r6, #7\n\t"
-        "asr r7, r7, #7\n\t"
-        "ldr r10, [r12], #8\n\t"
-        "ldr r11, [r12, #-4]\n\t" MCUGEN_CHANNEL(
-            "r4", "r5", "r10",
-            "r11") "ldr r10, [r12], #8\n\t"
-                   "ldr r11, [r12, #-4]\n\t" MCUGEN_CHANNEL(
-                       "r2", "r1", "r10",
-                       "r11") "ldr r10, [r12], #8\n\t"
-                              "ldr r11, [r12, #-4]\n\t" MCUGEN_CHANNEL(
-                                  "r8", "r9", "r10",
-                                  "r11") "ldr r10, [r12], #8\n\t"
-                                         "ldr r11, [r12, #-4]\n\t" MCUGEN_CHANNEL(
-                                             "r6", "r7", "r10",
-                                             "r11") "ldr r3, [sp, #8]\n\t"
-                                                    "ldr r10, [r3, #20]\n\t"
-                                                    "ldr r11, [r3, #24]\n\t"
-                                                    "ldr r0, [r3, #28]\n\t"
-                                                    "str r12, [r3, #16]\n\t"
-                                                    "strb r1, [r11, #1]\n\t" /* the second pixel first: they may be in one place */
-                                                    "strb r9, [r11, #2]\n\t"
-                                                    "strb r7, [r11, #3]\n\t"
-                                                    "strb r5, [r11], #4\n\t"
-                                                    "strb r2, [r10, #1]\n\t"
-                                                    "strb r8, [r10, #2]\n\t"
-                                                    "strb r6, [r10, #3]\n\t"
-                                                    "strb r4, [r10], #4\n\t"
-                                                    "str r10, [r3, #20]\n\t"
-                                                    "str r11, [r3, #24]\n\t"
-                                                    "subs r0, r0, #1\n\t"
-                                                    "str r0, [r3, #28]\n\t"
-                                                    "bne 1b\n\t"
-                                                    "ldr r0, [r3, #36]\n\t"
-                                                    "ldr r1, [r3, #4]\n\t"
-                                                    "ldr r2, [r3, #40]\n\t"
-                                                    "ldr r4, [r3, #44]\n\t"
-                                                    "str r1, [r3, #0]\n\t"
-                                                    "add r1, r1, r2\n\t"
-                                                    "str r1, [r3, #4]\n\t"
-                                                    "add r10, r10, r4\n\t"
-                                                    "str r10, [r3, #20]\n\t"
-                                                    "add r11, r11, r4\n\t"
-                                                    "str r11, [r3, #24]\n\t"
-                                                    "subs r0, r0, #1\n\t"
-                                                    "str r0, [r3, #36]\n\t"
-                                                    "bne 3b\n\t"
-                                                    "add sp, sp, #12\n\t"
-                                                    "pop {r4-r11, lr}\n\t"
+        "asr r7, r7, #7\n\t" MCUGEN_CHANNEL("r4", "r5") MCUGEN_CHANNEL("r2", "r1") MCUGEN_CHANNEL("r8", "r9")
+            MCUGEN_CHANNEL(
+                "r6", "r7") "ldr r10, [sp, #24]\n\t"
+                            "ldr r11, [sp, #28]\n\t"
+                            "ldr r0, [sp, #32]\n\t"
+                            "str r12, [sp, #20]\n\t"
+                            "strb r1, [r11, #1]\n\t" /* the second pixel first: they may be in one place */
+                            "strb r9, [r11, #2]\n\t"
+                            "strb r7, [r11, #3]\n\t"
+                            "strb r5, [r11], #4\n\t"
+                            "strb r2, [r10, #1]\n\t"
+                            "strb r8, [r10, #2]\n\t"
+                            "strb r6, [r10, #3]\n\t"
+                            "strb r4, [r10], #4\n\t"
+                            "str r10, [sp, #24]\n\t"
+                            "str r11, [sp, #28]\n\t"
+                            "cmp r12, r0\n\t"
+                            "bne 1b\n\t"
+                            "ldr r3, [sp, #8]\n\t"
+                            "ldr r1, [sp, #4]\n\t"
+                            "ldr r0, [r3, #36]\n\t"
+                            "ldr r2, [r3, #40]\n\t"
+                            "ldr r4, [r3, #44]\n\t"
+                            "str r1, [sp, #12]\n\t"
+                            "add r1, r1, r2\n\t"
+                            "str r1, [sp, #4]\n\t"
+                            "add r10, r10, r4\n\t"
+                            "str r10, [sp, #24]\n\t"
+                            "add r11, r11, r4\n\t"
+                            "str r11, [sp, #28]\n\t"
+                            "subs r0, r0, #1\n\t"
+                            "str r0, [r3, #36]\n\t"
+                            "bne 3b\n\t"
+                            "add sp, sp, #40\n\t"
+                            "pop {r4-r11, lr}\n\t"
         :
         : "r"(gemm)
         : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
@@ -283,12 +276,12 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
 #undef MCUGEN_CHANNEL
 #else
     for (; gemm->pixels > 0; --gemm->pixels) {
-        const uint32_t *block = gemm->all_weights;
-        for (int32_t first = 0; first < 4 * gemm->all_blocks; first += 4) {
+        const uint32_t *block = gemm->weights;
+        for (const int32_t *four = gemm->channels; four != gemm->channels_end; four += 8) {
             int8_t bytes[2][4];
             for (int32_t p = 0; p < 2; ++p) {
                 for (int32_t k = 0; k < 4; k += 2) {
-                    const int32_t *channel = gemm->all_channels + 2 * (first + k);
+                    const int32_t *channel = four + 2 * k;
                     const uint32_t *w = block + k / 2;
                     int32_t one = channel[0] >> 8;
                     int32_t both = mcugen_wrapping_add(one, channel[2]);
@@ -298,10 +291,10 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
                         w += 2;
                     }
                     const int32_t other = mcugen_wrapping_add(both, ~one + 1) >> 8;
-                    bytes[p][k] =
-                        (int8_t)mcugen_requantize_short(one, channel[1], -(channel[0] & 255), gemm->rounding);
-                    bytes[p][k + 1] = (int8_t)mcugen_requantize_short(other, channel[3], -(channel[2] & 255),
-                                                                      gemm->rounding);
+                    bytes[p][k] = (int8_t)mcugen_requantize_short(one, channel[1], -(channel[0] & 255) - 1,
+                                                                  gemm->rounding);
+                    bytes[p][k + 1] = (int8_t)mcugen_requantize_short(
+                        other, channel[3], -(channel[2] & 255) - 1, gemm->rounding);
                 }
             }
             for (int32_t p = 1; p >= 0; --p) {

@@ -33,7 +33,7 @@ from mcugen.kernels.output_dsp import (
 from mcugen.ops.conv2d import output_range
 
 BATCH = 8  # twos of pixels at most,
-BATCH_BYTES = 512  # and bytes of their columns
+BATCH_BYTES = 256  # and bytes of their columns
 EXACT = 1 << 23  # |acc| below: a sum times 256 wraps without loss
 
 
@@ -307,9 +307,9 @@ class Conv2DDsp(Kernel):
 
 
 def raw_channels(node: Node, graph: Graph, groups: int, block: int = 4) -> Array:
-    """int32 [groups, blocks, block, 2]: bias * 256 + right shift, multiplier."""
+    """int32 [groups, blocks, block, 2]: bias * 256 + right shift - 1, multiplier."""
     scaling = rescaling(node, graph)
     bias = by_block(folded_bias(node, graph), groups, 0, block)
-    shift = by_block(-scaling.shift, groups, 1, block)
+    shift = by_block(-scaling.shift - 1, groups, 0, block)
     multiplier = by_block(scaling.multiplier, groups, 0, block)
     return wrapped(np.stack([bias * 256 + shift, multiplier], axis=-1))
