@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from emulated import need
 from graphs import int8_type, one_node_graph
 from harness import BUILDS, check_kernel, check_on_board
 from random_conv import random_zero_point, weighted
@@ -148,11 +146,10 @@ def test_more_convolutions_and_compilers(kernel: _Winograd) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("board", ["cortex-m4", "cortex-m7", "cortex-m33"])
-def test_on_boards(kernel: _Winograd, board: str, tmp_path: Path) -> None:
-    need(board)
+def test_on_boards(kernel: _Winograd, board: str) -> None:
     rng = np.random.default_rng(4)
     graphs = [random_convolution(rng, i) for i in range(4)]
-    check_on_board([*graphs, *deep(rng)], board, tmp_path)
+    check_on_board([*graphs, *deep(rng)], board)
 
 
 def test_tiles_overlap_their_input(kernel: _Winograd) -> None:
