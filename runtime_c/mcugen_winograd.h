@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: 0BSD */
-/* mcugen_winograd.h - the one-dimensional transforms of Winograd's filters F(2, 3) and F(4, 3) on integers.
+/* mcugen_winograd.h - the one-dimensional transforms of Winograd's filters F(2, 3) and F(4, 3) on integers; F(1, 1)
+ * is none.
  *
  * Everything is computed modulo 2^32. Two channels share a word, high * 65536 + low: sums, differences and shifts of
  * such words are those of both halves. Unlike in a vector of two int16, a negative low half borrows from the high one;
- * mcugen_winograd_pair ends that. */
+ * MCUGEN_WINOGRAD_ROUND ends that. */
 #ifndef MCUGEN_WINOGRAD_H
 #define MCUGEN_WINOGRAD_H
 
@@ -34,15 +35,14 @@ static inline int32_t mcugen_winograd_rescale(int32_t twice, int32_t multiplier,
 #define MCUGEN_WINOGRAD_ASSEMBLY __attribute__((naked, noinline, noclone, noipa))
 #endif
 
-/* Keeps compilers from mixing two transforms, for which there are too few registers. */
-#if defined(__GNUC__)
-#define MCUGEN_WINOGRAD_FENCE() __asm__ volatile("" : : : "memory")
-#else
-#define MCUGEN_WINOGRAD_FENCE() ((void)0)
-#endif
-
 /* v[k * step] = sum of B^T[k][i] d[i], plus `round`, with the same bit flipped: both 0, or both
  * MCUGEN_WINOGRAD_ROUND, which makes two int16 of a word. */
+static inline void mcugen_winograd1_input(const uint32_t d[1], uint32_t *v, int32_t step, uint32_t round)
+{
+    (void)step;
+    v[0] = (d[0] + round) ^ round;
+}
+
 static inline void mcugen_winograd2_input(const uint32_t d[4], uint32_t *v, int32_t step, uint32_t round)
 {
     const uint32_t e = d[2] + round;
@@ -68,6 +68,12 @@ static inline void mcugen_winograd4_input(const uint32_t d[6], uint32_t *v, int3
 }
 
 /* y[k * step] = sum of A^T[k][i] m[i]. y may be where m was loaded from. */
+static inline void mcugen_winograd1_output(const uint32_t m[1], uint32_t *y, int32_t step)
+{
+    (void)step;
+    y[0] = m[0];
+}
+
 static inline void mcugen_winograd2_output(const uint32_t m[4], uint32_t *y, int32_t step)
 {
     y[0] = m[0] + (m[1] + m[2]);

@@ -1,4 +1,5 @@
-"""conv2d 3x3 with stride 1 by Winograd's minimal filtering, exactly in integers, on cores with the DSP extension.
+"""conv2d of three taps along one or both axes by Winograd's minimal filtering, exactly in integers: stride 1, on cores
+with the DSP extension.
 
 F(m, 3) computes m outputs of a 3-tap filter by m + 2 products instead of 3 m: y = A^T ((G g) * (B^T d)), the products
 element by element; in two dimensions the transforms apply to rows and columns (Lavin and Gray, 2016). G has fractions.
@@ -7,15 +8,15 @@ F(4, 3), and their product in two dimensions. All sums are taken modulo 2^32: th
 out by multiplying with its inverse modulo 2^32, the power of two by a shift, which is exact as long as the accumulator
 times that power fits int32. Nothing else has to be proved: transformed inputs and weights always fit int16.
 
-The three kernels differ by their tiles: the larger, the faster, the more constants and scratch. Per output and input
-channel they multiply 4 (2x2), 3 (2x4) or 2.25 (4x4) times instead of 9, with 32, 48 or 72 bytes of weights in place
-of 9.
+The kernels differ by their tiles: the larger, the faster, the more constants and scratch. Per output and input channel
+they multiply 4 (2x2), 3 (2x4) or 2.25 (4x4) times instead of 9, with 32, 48 or 72 bytes of weights in place of 9; 1.5
+times (1x4) instead of 3, with 12 bytes in place of 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -37,14 +38,13 @@ from mcugen.ops.conv2d import channels_first, output_range
 
 TILES = 2  # computed together: each pair of weights that is loaded serves both
 BLOCK = 4  # output channels computed together, and input channels loaded together
-TAPS = 3
 TURN = 16  # at most so many pairs of input channels per turn of the inner loop
 REACH = 4095  # bytes from a pointer that a load can reach
 
 
 @dataclass(frozen=True)
 class Filter:
-    """F(outputs, 3): B^T [inputs, inputs], the scaled G [inputs, 3] and A^T [outputs, inputs], integers.
+    """F(outputs, taps): B^T [inputs, inputs], the scaled G [inputs, taps] and A^T [outputs, inputs], integers.
 
     A^T ((G g) * (B^T d)) == factor * (g correlated with d).
     """
@@ -55,6 +55,10 @@ class Filter:
     factor: int
 
     @property
+    def taps(self) -> int:
+        return len(self.weights_matrix[0])
+
+    @property
     def outputs(self) -> int:
         return len(self.outputs_matrix)
 
@@ -63,6 +67,7 @@ class Filter:
         return len(self.inputs_matrix)
 
 
+F1 = Filter(((1,),), ((1,),), ((1,),), 1)  # of an axis along which there is nothing to sum
 F2 = Filter(
     ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
     ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
@@ -100,22 +105,23 @@ PART = 42.0  # cycles per output of a tile that reaches beyond the output
 SLOWER = {Form.SHORT: 0.0, Form.CLAMPED: 22.0, Form.SHIFTED: 29.0, Form.WIDE: 51.0}  # cycles more per output
 
 
-def unsuitable(node: Node, graph: Graph) -> str | None:
-    """Why no Winograd filter computes a node, if none does."""
+def flat_geometry(node: Node, graph: Graph) -> Geometry:
+    """The geometry; where x and y are one column wide, as if it were a row: the bytes are the same."""
     g = geometry(node, graph)
-    if node.op != "conv2d" or g.kernel != (TAPS, TAPS) or g.strides != (1, 1) or g.dilations != (1, 1):
-        return "not 3x3 with stride 1"
-    if channels_first(node) or g.groups > 1 or g.x_channels < BLOCK:
-        return f"less than {BLOCK} input channels side by side"
-    return None
+    if (g.x[1], g.y[1], g.kernel[1], g.pads[1]) != (1, 1, 1, 0):
+        return g
+    x, y, kernel, strides, dilations, pads = (
+        (w, h) for h, w in (g.x, g.y, g.kernel, g.strides, g.dilations, g.pads)
+    )
+    return replace(g, x=x, y=y, kernel=kernel, strides=strides, dilations=dilations, pads=pads)
 
 
 class _Winograd(Kernel):
-    """F(vertical.outputs x horizontal.outputs, 3x3)."""
+    """F(vertical.outputs x horizontal.outputs, vertical.taps x horizontal.taps)."""
 
     ops = ("conv2d",)
     limits = (
-        "3x3, stride 1, no dilation, no groups, at least 4 input channels",
+        "3x3, 1x3, or 3x1 of one column, stride 1, no dilation, no groups, at least 4 input channels",
         "accumulators that leave room for the transform's factor, proved from the weights",
     )
     headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_winograd.h")
@@ -140,27 +146,31 @@ class _Winograd(Kernel):
         return board.isa.dsp
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
-        reason = unsuitable(node, graph) or reject_overflow(node, graph)
-        if reason:
-            return reason
+        g, taps = flat_geometry(node, graph), (self.vertical.taps, self.horizontal.taps)
+        if node.op != "conv2d" or g.kernel != taps or g.strides != (1, 1) or g.dilations != (1, 1):
+            return f"not {taps[0]}x{taps[1]} with stride 1"
+        if channels_first(node) or g.groups > 1 or g.x_channels < BLOCK:
+            return f"less than {BLOCK} input channels side by side"
+        if overflow := reject_overflow(node, graph):
+            return overflow
         bound, room = accumulator_bound(node, graph), INT32_MAX >> self.factor[1]
         return f"its accumulator can reach {bound:,}, beyond {room:,}" if bound > room else None
 
     def _sizes(self, node: Node, graph: Graph) -> tuple[int, int, int]:
         """Blocks of four input channels, pairs of input channels per turn of the inner loop, and turns."""
-        blocks = -(-geometry(node, graph).x_channels // BLOCK)
+        blocks = -(-flat_geometry(node, graph).x_channels // BLOCK)
         pairs = blocks * BLOCK // 2
         turn = next(n for n in range(TURN, 0, -1) if pairs % n == 0)
         return blocks, turn, pairs // turn
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         """Model cycles of a Cortex-M4 from the code's structure and measured constants, to a few percent."""
-        g, cost = geometry(node, graph), self.costs
+        g, cost = flat_geometry(node, graph), self.costs
         blocks, turn, turns = self._sizes(node, graph)
         out_h, out_w, in_h = self.vertical.outputs, self.horizontal.outputs, self.vertical.inputs
         columns, pairs = self.horizontal.inputs + out_w, turn * turns
         strips, groups = -(-g.y[0] // out_h), -(-g.y[1] // (out_w * TILES))
-        turning = turns * (turn * self.positions * TILES * 4 > REACH) + (12 * turns - 5) * (turns > 1)
+        turning = turns * (self._half(turn) < turn) + (12 * turns - 5) * (turns > 1)
         products = self.positions * (16 * pairs + turning) + cost.products
         inputs = columns * (cost.column * blocks + cost.columns) + cost.row * in_h * pairs
         tops = np.arange(strips) * out_h - g.pads[0]
@@ -179,13 +189,13 @@ class _Winograd(Kernel):
         return inputs + columns * BLOCK * TILES * 4
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return (self._access(geometry(node, graph)), None, None)
+        return (self._access(flat_geometry(node, graph)), None, None)
 
     def _access(self, g: Geometry) -> Access:
         """Tiles from left to right in one row of tiles after the other. Where rows of the output are longer than the
         input's, it is better to go from the last row to the first: rows of tiles, then, in any order inside."""
         rows, columns = self.vertical.outputs, self.horizontal.outputs * TILES
-        by_rows = g.y[1] * g.y_channels > g.x[1] * g.x_channels and g.y[0] % rows == 0
+        by_rows = g.y[1] * g.y_channels > g.x[1] * g.x_channels and g.y[0] % rows == 0 and g.y[0] > 1
         if by_rows:
             columns = g.y[1]
         top, left = (
@@ -198,18 +208,21 @@ class _Winograd(Kernel):
         )
 
         def hull(
-            size: tuple[int, int], channels: int, offset: tuple[int, int], halo: int
+            size: tuple[int, int], channels: int, offset: tuple[int, int], halo: tuple[int, int]
         ) -> tuple[Array, Array]:
             """From the first byte of a rectangle to its last one."""
             (first, end), (begin, stop) = (
-                (np.clip(at - pad, 0, extent), np.clip(at - pad + length + halo, 0, extent))
-                for at, pad, length, extent in zip((top, left), offset, (rows, columns), size, strict=True)
+                (np.clip(at - pad, 0, extent), np.clip(at - pad + length + more, 0, extent))
+                for at, pad, length, extent, more in zip(
+                    (top, left), offset, (rows, columns), size, halo, strict=True
+                )
             )
             low, high = first * size[1] + begin, (end - 1) * size[1] + stop
             empty = (first >= end) | (begin >= stop)
             return np.where(empty, 0, low) * channels, np.where(empty, 0, high) * channels
 
-        reads, writes = hull(g.x, g.x_channels, g.pads, TAPS - 1), hull(g.y, g.y_channels, (0, 0), 0)
+        reads = hull(g.x, g.x_channels, g.pads, (self.vertical.taps - 1, self.horizontal.taps - 1))
+        writes = hull(g.y, g.y_channels, (0, 0), (0, 0))
         if by_rows:
             return Access(
                 *reads, *writes, atomic=False, directions=(Direction.ASCENDING, Direction.DESCENDING)
@@ -221,6 +234,7 @@ class _Winograd(Kernel):
         factor, power, inverse = self.factor
         form = rescaling(node, graph).form.value
         context = {
+            "taps": f"{self.vertical.taps}x{self.horizontal.taps}",
             "out_h": self.vertical.outputs,
             "out_w": self.horizontal.outputs,
             "in_h": self.vertical.inputs,
@@ -238,6 +252,10 @@ class _Winograd(Kernel):
             "asm": self._places(turn),
         }
         return f"{self.name}_{turn}{'' if turns == 1 else 'n'}_{form}", context
+
+    def _half(self, turn: int) -> int:
+        """After how many pairs of a turn the pointer to the inputs moves, as loads reach no farther; `turn`: never."""
+        return turn if turn * self.positions * TILES * 4 <= REACH else -(-turn // 2)
 
     def _layout(self, turn: int) -> dict[str, Any]:
         """Numbers of words: of inputs [pair][column][row][tile], sums [column][row][channel][tile], weights."""
@@ -259,14 +277,14 @@ class _Winograd(Kernel):
         }
 
     def _places(self, turn: int) -> dict[str, Any]:
-        """Numbers of bytes for the assembly of the inner loop: loads reach up to 4095 bytes, so that the pointer to
-        the inputs moves once where a turn spans more."""
+        """Numbers of bytes for the assembly."""
         pair, sums = self.positions * TILES * 4, BLOCK * TILES * 4
         v_column, shared = self.vertical.inputs * TILES * 4, self.horizontal.inputs - self.horizontal.outputs
         in_w, out_w = self.horizontal.inputs, self.horizontal.outputs
-        half = turn if (turn - 1) * pair + 4 <= REACH else turn // 2
+        half = self._half(turn)
         moved = half * pair if half < turn else 0
-        in_column, out_column = self.vertical.inputs * sums, self.vertical.outputs * sums
+        out_column = self.vertical.outputs * sums
+        in_column = (self.vertical.inputs if self.vertical.taps > 1 else in_w) * sums
         return {
             "pairs": [
                 {
@@ -310,9 +328,11 @@ class _Winograd(Kernel):
         )
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        g = geometry(node, graph)
+        g = flat_geometry(node, graph)
         blocks, _, turns = self._sizes(node, graph)
-        weights = graph.constant(node.inputs[1]).astype(np.int64)
+        weights = (
+            graph.constant(node.inputs[1]).astype(np.int64).reshape(g.y_channels, *g.kernel, g.x_channels)
+        )
         zero, zero_point = graph.type(node.inputs[0]).zero_point, graph.type(node.outputs[0]).zero_point
         bias = wrapped((folded_bias(node, graph) - 128 * weights.sum(axis=(1, 2, 3))) * self.factor[0])
         scaling = rescaling(node, graph)
@@ -372,3 +392,9 @@ class Conv2DWinograd4x4(_Winograd):
     vertical, horizontal = F4, F4
     costs = Costs(1839, 69, 60, 72.5, 224.5)
     row_block = 4
+
+
+class Conv2DWinograd1x4(_Winograd):
+    name = "conv2d_winograd_dsp_1x4"
+    vertical, horizontal = F1, F4
+    costs = Costs(138, 12, 51, 77, 75)

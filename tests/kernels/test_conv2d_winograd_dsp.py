@@ -17,7 +17,12 @@ from mcugen.kernels import KERNELS
 from mcugen.kernels.conv2d_winograd_dsp import F2, F4, Filter, _Winograd
 from mcugen.ops import OPS
 
-NAMES = ("conv2d_winograd_dsp", "conv2d_winograd_dsp_2x4", "conv2d_winograd_dsp_4x4")
+NAMES = (
+    "conv2d_winograd_dsp",
+    "conv2d_winograd_dsp_2x4",
+    "conv2d_winograd_dsp_4x4",
+    "conv2d_winograd_dsp_1x4",
+)
 SHORT = (-9.0, -7.0)  # logarithms of scales whose multipliers shift to the right
 
 
@@ -31,6 +36,7 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> _
 
 
 def convolution(
+    kernel: _Winograd,
     rng: np.random.Generator,
     size: tuple[int, int],
     channels: tuple[int, int],
@@ -38,10 +44,14 @@ def convolution(
     scales: tuple[float, float] | None = None,
     clamp: tuple[float, float] = (-np.inf, np.inf),
 ) -> Graph:
-    """A 3x3 convolution with random weights; `scales`: the range of their logarithms, by default very wide."""
+    """A convolution with the kernel's window, random weights; `scales`: the range of their logarithms, by default very
+    wide. A window of 1x3 stands upright in one column where the height is odd."""
+    window = (kernel.vertical.taps, kernel.horizontal.taps)
+    if window == (1, 3) and size[0] % 2:
+        window, size, pads = (3, 1), (size[0] + size[1], 1), (pads[0], 0, pads[2], 0)
     attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": pads, "groups": 1, "clamp": clamp}
     x = Tensor("x", int8_type((1, *size, channels[0]), 0.05, random_zero_point(rng)))
-    weights, bias = weighted(rng, (channels[1], 3, 3, channels[0]))
+    weights, bias = weighted(rng, (channels[1], *window, channels[0]))
     if scales is not None:
         narrow = tuple(float(np.float32(s)) for s in 2.0 ** rng.uniform(*scales, channels[1]))
         weights = Tensor(
@@ -64,14 +74,14 @@ VARIANTS: tuple[tuple[int, tuple[float, float] | None, bool], ...] = (
 )
 
 
-def random_convolution(rng: np.random.Generator, variant: int) -> Graph:
+def random_convolution(kernel: _Winograd, rng: np.random.Generator, variant: int) -> Graph:
     """Any size, padding and number of output channels."""
     channels, scales, clamped = VARIANTS[variant % len(VARIANTS)]
     h, w = (int(v) for v in rng.integers(3, 14, 2))
     top, left, bottom, right = (int(v) for v in rng.integers(0, 3, 4))
     clamp = (0.0, 6.0) if clamped else (-np.inf, np.inf)
     outputs = int(rng.integers(1, 11))
-    return convolution(rng, (h, w), (channels, outputs), (top, left, bottom, right), scales, clamp)
+    return convolution(kernel, rng, (h, w), (channels, outputs), (top, left, bottom, right), scales, clamp)
 
 
 def worst_weights(graph: Graph, value: int) -> Graph:
@@ -117,22 +127,22 @@ def test_transforms_fit_int16(name: str) -> None:
 
 def test_random_convolutions(kernel: _Winograd) -> None:
     rng = np.random.default_rng(2)
-    graphs = [random_convolution(rng, i) for i in range(6)]
+    graphs = [random_convolution(kernel, rng, i) for i in range(6)]
     check_kernel(graphs, 4, board="cortex-m4", builds=BUILDS[2:], kernel=kernel.name)
 
 
-def deep(rng: np.random.Generator) -> list[Graph]:
+def deep(kernel: _Winograd, rng: np.random.Generator) -> list[Graph]:
     """One and several turns of the inner loop, and the weights that make transforms and sums largest."""
     return [
-        convolution(rng, (5, 9), (40, 5), scales=SHORT),
-        convolution(rng, (8, 8), (16, 16), scales=SHORT),
-        worst_weights(convolution(rng, (6, 7), (16, 4), scales=(-12.0, -11.0)), -128),
-        worst_weights(convolution(rng, (4, 6), (15, 3), scales=(-12.0, -11.0)), 127),
+        convolution(kernel, rng, (5, 9), (60, 5), scales=SHORT),
+        convolution(kernel, rng, (8, 8), (16, 16), scales=SHORT),
+        worst_weights(convolution(kernel, rng, (6, 7), (16, 4), scales=(-12.0, -11.0)), -128),
+        worst_weights(convolution(kernel, rng, (4, 6), (15, 3), scales=(-12.0, -11.0)), 127),
     ]
 
 
 def test_many_channels_and_extreme_weights(kernel: _Winograd) -> None:
-    graphs = deep(np.random.default_rng(3))
+    graphs = deep(kernel, np.random.default_rng(3))
     check_kernel(graphs, 4, board="cortex-m4", builds=BUILDS[1:2], kernel=kernel.name)
 
 
@@ -140,29 +150,31 @@ def test_many_channels_and_extreme_weights(kernel: _Winograd) -> None:
 def test_more_convolutions_and_compilers(kernel: _Winograd) -> None:
     rng = np.random.default_rng(7)
     for _ in range(2):
-        graphs = [random_convolution(rng, i) for i in range(4)]
-        check_kernel([*graphs, *deep(rng)[:2]], 4, board="cortex-m4", builds=BUILDS[:2], kernel=kernel.name)
+        graphs = [random_convolution(kernel, rng, i) for i in range(4)]
+        check_kernel(
+            [*graphs, *deep(kernel, rng)[:2]], 4, board="cortex-m4", builds=BUILDS[:2], kernel=kernel.name
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("board", ["cortex-m4", "cortex-m7", "cortex-m33"])
 def test_on_boards(kernel: _Winograd, board: str) -> None:
     rng = np.random.default_rng(4)
-    graphs = [random_convolution(rng, i) for i in range(4)]
-    check_on_board([*graphs, *deep(rng)], board)
+    graphs = [random_convolution(kernel, rng, i) for i in range(4)]
+    check_on_board([*graphs, *deep(kernel, rng)], board)
 
 
 def test_tiles_overlap_their_input(kernel: _Winograd) -> None:
     """Output rows may lie over input rows that no later tile reads; rows that grow go from the last one on."""
     rng = np.random.default_rng(5)
-    same = convolution(rng, (16, 16), (8, 8))
+    same = convolution(kernel, rng, (16, 16), (8, 8))
     access = kernel.access(same.nodes[0], same)[0]
     assert access is not None
     assert access.distance(Direction.ASCENDING) == kernel.row_block * 16 * 8 + 8
-    grown = convolution(rng, (16, 16), (8, 16))
+    grown = convolution(kernel, rng, (16, 16), (8, 16))
     access = kernel.access(grown.nodes[0], grown)[0]
     assert access is not None and access.distance(Direction.DESCENDING) is not None
-    odd = convolution(rng, (15, 16), (8, 16))
+    odd = convolution(kernel, rng, (15, 16), (8, 16))
     access = kernel.access(odd.nodes[0], odd)[0]
     assert access is not None and access.distance(Direction.DESCENDING) is None
 
@@ -171,10 +183,11 @@ def test_what_is_rejected() -> None:
     rng, board = np.random.default_rng(6), load_board("cortex-m4")
     for name in NAMES:
         kernel = KERNELS[name]
+        assert isinstance(kernel, _Winograd)
         assert not kernel.serves(load_board("cortex-m3"))
-        few = convolution(rng, (8, 8), (3, 8))
+        few = convolution(kernel, rng, (8, 8), (3, 8))
         assert "input channels" in (kernel.reject(few.nodes[0], few, board) or "")
-        graph = convolution(rng, (8, 8), (8, 8))
+        graph = convolution(kernel, rng, (8, 8), (8, 8))
         assert kernel.reject(graph.nodes[0], graph, board) is None
         strided = replace(graph.nodes[0], attrs={**graph.nodes[0].attrs, "strides": (2, 1)})
         assert "stride" in (kernel.reject(strided, graph, board) or "")
