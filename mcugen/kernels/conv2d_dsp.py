@@ -33,10 +33,9 @@ from mcugen.kernels.output_dsp import (
 from mcugen.ops.conv2d import output_range
 from mcugen.ops.op import limits
 
-BATCH = 8  # twos of pixels at most,
-BATCH_BYTES = 256  # and bytes of their columns
-BATCH = 8  # twos of pixels at most,
-BATCH_BYTES = 512  # and bytes of their columns
+BATCH = 8  # twos of pixels at most, if their columns take no more than
+BATCH_BYTES = 256
+BATCH_SHARE = 64  # and this part of the layer's inputs and outputs
 EXACT = 1 << 23  # |acc| below: a sum times 256 wraps without loss
 
 
@@ -66,7 +65,10 @@ class Window:
     @property
     def batch(self) -> int:
         """Twos of pixels whose columns are gathered before any of them is computed."""
-        return min(max(BATCH_BYTES // (8 * self.pairs), 1), BATCH) if self.g.groups == 1 else 1
+        g = self.g
+        size = g.x[0] * g.x[1] * g.x_channels * g.planes + g.y[0] * g.y[1] * g.y_channels
+        most = min(BATCH_BYTES, size // BATCH_SHARE) // (8 * self.pairs)
+        return min(max(most, 1), BATCH) if g.groups == 1 else 1
 
     @property
     def constant_run(self) -> int:
