@@ -263,7 +263,7 @@ class Conv2DDsp(Kernel):
             if w.pointwise
             else "grouped"
             if w.g.groups > 1
-            else f"runs_{run}_{rows}"
+            else f"runs_{w.span}x{run // w.span}_{rows}"
             if run
             else "",
             "" if raw else "plain",
@@ -273,6 +273,8 @@ class Conv2DDsp(Kernel):
             **context,
             "constant_run": run,
             "constant_rows": rows,
+            "constant_span": w.span,
+            "constant_bytes": w.run // w.span,
         }
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
