@@ -172,9 +172,12 @@ class _Winograd(Kernel):
         strips, groups = -(-g.y[0] // out_h), -(-g.y[1] // (out_w * TILES))
         turning = turns * (self._half(turn) < turn) + (12 * turns - 5) * (turns > 1)
         products = self.positions * (16 * pairs + turning) + cost.products
-        inputs = columns * (cost.column * blocks + cost.columns) + cost.row * in_h * pairs
+        inputs = (
+            columns * (cost.column * blocks + cost.columns * (1 + (g.x_channels % BLOCK > 0)))
+            + cost.row * in_h * pairs
+        )
         tops = np.arange(strips) * out_h - g.pads[0]
-        edges = int(((tops < 0) | (tops + in_h > g.x[0])).sum()) if g.x_channels % BLOCK == 0 else strips
+        edges = int(((tops < 0) | (tops + in_h > g.x[0])).sum())
         whole = (g.y[0] // out_h) * (g.y[1] // out_w)
         rest = g.y[0] * g.y[1] - whole * out_h * out_w
         slower = SLOWER[rescaling(node, graph).form]
