@@ -14,7 +14,8 @@ from mcugen.access import Direction
 from mcugen.boards import load_board
 from mcugen.ir import Array, DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.kernels import KERNELS
-from mcugen.kernels.conv2d_winograd_dsp import F2, F4, Filter, _Winograd
+from mcugen.kernels.conv2d_winograd_dsp import _Winograd
+from mcugen.kernels.winograd import F2, F4, Filter
 from mcugen.ops import OPS
 
 NAMES = (
@@ -46,7 +47,7 @@ def convolution(
 ) -> Graph:
     """A convolution with the kernel's window, random weights; `scales`: the range of their logarithms, by default very
     wide. A window of 1x3 stands upright in one column where the height is odd."""
-    window = (kernel.vertical.taps, kernel.horizontal.taps)
+    window = kernel.tile.taps
     if window == (1, 3) and size[0] % 2:
         window, size, pads = (3, 1), (size[0] + size[1], 1), (pads[0], 0, pads[2], 0)
     attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": pads, "groups": 1, "clamp": clamp}
@@ -118,7 +119,7 @@ def test_transforms_fit_int16(name: str) -> None:
         positive, negative = products.clip(0).sum(axis=1), (-products).clip(0).sum(axis=1)
         return int((positive * low - negative * high).min()), int((positive * high - negative * low).max())
 
-    two = (kernel.vertical, kernel.horizontal)
+    two = (kernel.tile.vertical, kernel.tile.horizontal)
     least, most = reach(*(np.array(f.inputs_matrix) for f in two), 0, 255)
     assert -(1 << 15) <= least < most < 1 << 15
     least, most = reach(*(np.array(f.weights_matrix) for f in two), -128, 127)
