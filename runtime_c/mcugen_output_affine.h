@@ -20,4 +20,13 @@ static inline int32_t mcugen_requantize_affine(int32_t acc, int32_t multiplier)
 #endif
 }
 
+/* For any zero point, as mcugen_requantize_short. twice: the accumulator times two; less_one: the shift to the right
+ * less one; rounding: 2 * zero point + 1. */
+static inline int32_t mcugen_requantize_twice(int32_t twice, int32_t multiplier, int32_t less_one,
+                                              int32_t rounding)
+{
+    const int32_t scaled = mcugen_smmulr(twice, multiplier);
+    return mcugen_ssat8((((scaled + (twice >> 31)) >> less_one) + rounding) >> 1);
+}
+
 #endif

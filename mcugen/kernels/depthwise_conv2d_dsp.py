@@ -15,7 +15,7 @@ from mcugen.kernels.conv2d_portable import accumulator_bound, reject_overflow
 from mcugen.kernels.depthwise_conv2d_portable import depthwise_fields
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
 from mcugen.kernels.output_affine import SCALE, affine
-from mcugen.kernels.output_dsp import rescaling, wrapped
+from mcugen.kernels.output_dsp import Form, rescaling, wrapped
 from mcugen.ops.conv2d import output_range
 
 
@@ -53,7 +53,8 @@ class DepthwiseConv2DDsp(Kernel):
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         form = "affine" if affine(node, graph) is not None else rescaling(node, graph).form.value
-        return f"{self.name}_{form}", {"form": form}
+        words = 3 if form == "short" else 2
+        return f"{self.name}_{form}", {"form": form, "words": words, "fast": form in ("affine", "short")}
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         y, found = graph.type(node.outputs[0]), affine(node, graph)
@@ -65,13 +66,17 @@ class DepthwiseConv2DDsp(Kernel):
         else:
             scaling = rescaling(node, graph)
             lo, hi = output_range(node, graph)
-            pairs = np.stack([bias, scaling.multiplier], axis=1)
+            if scaling.form is Form.SHORT:
+                words = np.stack([2 * bias, scaling.multiplier, -1 - scaling.shift], axis=1)
+                more: dict[str, Value] = {}
+            else:
+                words = np.stack([bias, scaling.multiplier], axis=1)
+                more = {"lo": lo, "hi": hi}
+                fields["shift"] = tables.add(f"{layer}_shift", scaling.shift.astype(np.int8))
             fields |= {
-                "channels": tables.add(f"{layer}_channels", wrapped(pairs)),
-                "shift": tables.add(f"{layer}_shift", scaling.shift.astype(np.int8)),
+                "channels": tables.add(f"{layer}_channels", wrapped(words)),
                 "rounding": 2 * y.zero_point + 1,
-                "lo": lo,
-                "hi": hi,
+                **more,
             }
         fields |= {
             "x_offset": -graph.type(node.inputs[0]).zero_point,

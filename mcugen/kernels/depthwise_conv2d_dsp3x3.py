@@ -8,6 +8,7 @@ column of the input costs three byte loads; rows 0 and 1 share a word, so a mult
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from mcugen.ir import Array, Graph, Node
 from mcugen.kernels.conv2d_portable import accumulator_bound, reject_overflow
 from mcugen.kernels.depthwise_conv2d_portable import depthwise_fields
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
-from mcugen.kernels.output_affine import SCALE, affine
+from mcugen.kernels.output_affine import SCALE, Affine, affine
 from mcugen.kernels.output_dsp import folded_bias, rescaling, wrapped
 from mcugen.ops.conv2d import output_range
 
@@ -41,6 +42,32 @@ def channel_records(weights: Array, bias: Array, multiplier: Array, shift: Array
     low, high = word((0, 1), (0, 0), (1, 1), (1, 0)), word((2, 0), (0, 2), (2, 1), (1, 2))
     columns = (low, high, last, bias.astype(np.int64), multiplier.astype(np.int64))
     return wrapped(np.stack(columns, axis=1))
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How a row is taken two columns at a time: how many columns come first, how many pairs follow, and what is left
+    for the last output: columns of x, columns of padding."""
+
+    first: int
+    pairs: int
+    tail: int
+    tail_padding: int
+
+
+def row_walk(node: Node, graph: Graph) -> Walk:
+    width, y_width = graph.type(node.inputs[0]).shape[2], graph.type(node.outputs[0]).shape[2]
+    left, stride = node.attrs["pads"][1], node.attrs["strides"][1]
+    first = (2 if stride == 1 else 1) - left
+    pairs = min((width - first) // 2, y_width)
+    tail_padding = max(right_padding(node, graph), 0)
+    return Walk(first, pairs, min(width - first - 2 * pairs, 1), tail_padding)
+
+
+def exact_affine(node: Node, graph: Graph) -> Affine | None:
+    """The requantization by one multiplication, where there is one and the row is long enough for it."""
+    one_each = graph.type(node.inputs[0]).shape[3] == graph.type(node.outputs[0]).shape[3]
+    return affine(node, graph) if one_each and row_walk(node, graph).pairs > 0 else None
 
 
 class DepthwiseConv2DDsp3x3(Kernel):
@@ -67,7 +94,7 @@ class DepthwiseConv2DDsp3x3(Kernel):
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         _, rows, width, channels = graph.type(node.outputs[0]).shape
-        per_output = (20.0, 26.0)[node.attrs["strides"][1] - 1] + (0.0 if affine(node, graph) else 9.0)
+        per_output = (20.0, 26.0)[node.attrs["strides"][1] - 1] + (0.0 if exact_affine(node, graph) else 20.0)
         return rows * channels * (60.0 + per_output * width)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
@@ -75,20 +102,21 @@ class DepthwiseConv2DDsp3x3(Kernel):
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         lines = [f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights"]
-        if affine(node, graph) is not None:
+        if exact_affine(node, graph) is not None:
             lines.append("requantized by one multiplication, proved equal at every step of the output")
         return tuple(lines)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         stride = node.attrs["strides"][1]
-        found = affine(node, graph)
+        found = exact_affine(node, graph)
         form = "affine" if found is not None else rescaling(node, graph).form.value
-        context = {"stride": stride, "affine": found is not None, "form": form}
-        return f"{self.name}_s{stride}_{form}", context
+        left = node.attrs["pads"][1]
+        context = {"stride": stride, "affine": found is not None, "form": form, "pad_left": left}
+        return f"{self.name}_s{stride}_{form}{f'_p{left}' if found is not None else ''}", context
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         y = graph.type(node.outputs[0])
-        weights, found = graph.constant(node.inputs[1])[0], affine(node, graph)
+        weights, found = graph.constant(node.inputs[1])[0], exact_affine(node, graph)
         fields: dict[str, Value] = {}
         if found is not None:
             bias = wrapped(SCALE * folded_bias(node, graph) + found.offset)
@@ -107,4 +135,12 @@ class DepthwiseConv2DDsp3x3(Kernel):
             **fields,
             **{name: shape[name] for name in (*kept, "pad_top", "pad_left")},
         }
+        if found is not None:
+            walk, step = row_walk(node, graph), graph.type(node.inputs[0]).shape[3]
+            fields |= {
+                "span": (walk.first + 2 * walk.pairs) * step,
+                "output_step": (node.attrs["pads"][1] - 3) * step,
+                "tail": walk.tail,
+                "tail_padding": walk.tail_padding,
+            }
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=y.shape[1])]
