@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from emulated import need
 from native import SANITIZERS, compile_native, run_native
 
 from mcugen.boards import load_board
@@ -15,6 +16,8 @@ from mcugen.choice import Optimize
 from mcugen.execute import rest, run
 from mcugen.ir import Array, DType, Graph, Node, Tensor
 from mcugen.pipeline import Compiled, lay_out, write
+from mcugen.simulate import HostLibrary
+from mcugen.verify import emulate
 
 BUILDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gcc", ("-O3",)),
@@ -115,3 +118,18 @@ def check_kernel(
             for tensor, got in zip(graph.outputs, results, strict=True):
                 wanted = np.stack([e[tensor].reshape(-1).view(np.int8) for e in expected])
                 assert np.array_equal(got, wanted), f"{compiler} {flags}: output {tensor}"
+
+
+def check_on_board(graphs: Sequence[Graph], board: str, count: int = 4, seed: int = 0) -> None:
+    """Assert that the generated C of independent graphs equals the reference in every layer on an emulated board; the
+    last two of `count` samples are all-min and all-max."""
+    need(board)
+    graph = merge(graphs)
+    arrays = samples_for(graph, count, seed)
+    described = load_board(board)
+    library = lay_out(graph, described, "t", "test", "0" * 64, "test")
+    with tempfile.TemporaryDirectory() as name:
+        folder = write(Compiled(library, graph, {}, ()), Path(name)).path
+        result = emulate(HostLibrary(folder), graph, described, arrays)
+    wrong = [library.layers[layer].node.name for _, layer in result.wrong_layers]
+    assert not wrong and result.wrong_bytes == 0, f"{board}: {wrong}, {result.wrong_bytes} wrong bytes"
