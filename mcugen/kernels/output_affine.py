@@ -16,6 +16,7 @@ import numpy as np
 
 from mcugen.fixed import INT32_MAX, saturating_mbqm
 from mcugen.ir import Array, DType, Graph, Node
+from mcugen.kernels.output_dsp import weight_sums
 from mcugen.ops.conv2d import output_range, requantization
 from mcugen.ops.op import limits
 
@@ -34,16 +35,15 @@ class Affine:
 
 
 def accumulator_range(node: Node, graph: Graph) -> tuple[Array, Array]:
-    """The least and the largest accumulator of each channel of a depthwise_conv2d, bias included; int64 [C]."""
-    w, bias = graph.constant(node.inputs[1]).astype(np.int64), graph.constant(node.inputs[2]).astype(np.int64)
-    x = graph.type(node.inputs[0])
+    """The least and the largest accumulator of each output channel, bias included; int64 [C]."""
+    bias, x = graph.constant(node.inputs[2]).astype(np.int64), graph.type(node.inputs[0])
     low, high = (value - x.zero_point for value in limits(x.dtype))
-    ends = np.stack([w * low, w * high])  # low <= 0 <= high, so that a tap in the padding lies between
-    return bias + ends.min(axis=0).sum(axis=(0, 1, 2)), bias + ends.max(axis=0).sum(axis=(0, 1, 2))
+    positive, negative = weight_sums(node, graph)  # low <= 0 <= high: a tap in the padding lies between
+    return bias + positive * low + negative * high, bias + positive * high + negative * low
 
 
 def affine(node: Node, graph: Graph) -> Affine | None:
-    """Of every channel of a depthwise_conv2d to int8; None where some channel has no exact one."""
+    """Of every output channel, to int8; None where some channel has no exact one."""
     if output_range(node, graph) != limits(DType.INT8):
         return None
     low, high = accumulator_range(node, graph)
