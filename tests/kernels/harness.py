@@ -127,7 +127,7 @@ def check_on_board(graphs: Sequence[Graph], board: str, count: int = 4, seed: in
     graph = merge(graphs)
     arrays = samples_for(graph, count, seed)
     described = load_board(board)
-    library = lay_out(graph, described, "t", "test", "0" * 64, "test")
+    library = lay_out(graph, described, "t", "test", "0" * 64, "test", optimize=Optimize.SPEED)
     with tempfile.TemporaryDirectory() as name:
         folder = write(Compiled(library, graph, {}, ()), Path(name)).path
         result = emulate(HostLibrary(folder), graph, described, arrays)
