@@ -54,15 +54,15 @@ def affine(node: Node, graph: Graph) -> Affine | None:
 
 @lru_cache(maxsize=64)
 def _affine(low: bytes, high: bytes, multiplier: bytes, shift: bytes, zero_point: int) -> Affine | None:
-    arrays = [np.frombuffer(a, np.int64) for a in (low, high, multiplier, shift)]
-    reach = SCALE * int(np.abs(arrays[:2]).max(initial=0))
-    if reach > INT32_MAX or (arrays[3] > SHIFT - 15).any():  # the multiplier would be beyond int32
+    lows, highs, multipliers, shifts = (np.frombuffer(a, np.int64) for a in (low, high, multiplier, shift))
+    reach = SCALE * int(max(np.abs(lows).max(initial=0), np.abs(highs).max(initial=0)))
+    if reach > INT32_MAX or (shifts > SHIFT - 15).any():  # the multiplier would be beyond int32
         return None
-    at = _steps(*arrays, zero_point)
+    at = _steps(lows, highs, multipliers, shifts, zero_point)
+    exact = multipliers >> (SHIFT - 15 - shifts)
     found = []
     for c in range(len(at)):
-        low_, high_, q, s = (int(a[c]) for a in arrays)
-        pair = _channel(low_, high_, at[c], q >> (SHIFT - 15 - s), INT32_MAX - reach)
+        pair = _channel(int(lows[c]), int(highs[c]), at[c], int(exact[c]), INT32_MAX - reach)
         if pair is None:
             return None
         found.append(pair)
@@ -80,7 +80,7 @@ def _steps(low: Array, high: Array, multiplier: Array, shift: Array, zero_point:
         output = saturating_mbqm(np.minimum(middle, top), multiplier[:, np.newaxis], shift[:, np.newaxis])
         reached = (output >= wanted) | (middle > top)
         begin, end = np.where(reached, begin, middle + 1), np.where(reached, middle, end)
-    return begin
+    return np.asarray(begin)
 
 
 def _channel(low: int, high: int, steps: Array, exact: int, limit: int) -> tuple[int, int] | None:
