@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from graphs import int8_type, one_node_graph
@@ -99,30 +101,36 @@ PLAIN = (("gcc", ("-O2",)),)
 
 def test_pointwise() -> None:
     rng = np.random.default_rng(1)
-    check_kernel([pointwise(rng) for _ in range(16)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
+    check_kernel(
+        [pointwise(rng) for _ in range(16)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp", apart=True
+    )
 
 
 def test_windows() -> None:
     rng = np.random.default_rng(2)
-    check_kernel([windowed(rng) for _ in range(30)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
+    check_kernel(
+        [windowed(rng) for _ in range(30)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp", apart=True
+    )
 
 
 def test_any_scale() -> None:
     rng = np.random.default_rng(4)
     graphs = [random_conv(rng) for _ in range(12)]
     graphs += [random_dense(rng, lead) for lead in [(1,), (5,), (1, 4), (2, 3)] for _ in range(3)]
-    check_kernel(graphs, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
+    check_kernel(graphs, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp", apart=True)
 
 
 def test_special_shapes_with_sanitizers() -> None:
-    check_kernel(special(np.random.default_rng(3)), 4, board=BOARD, builds=BUILDS[1:], kernel="conv2d_dsp")
+    check_kernel(
+        special(np.random.default_rng(3)), 4, board=BOARD, builds=BUILDS[2:], kernel="conv2d_dsp", apart=True
+    )
 
 
 @pytest.mark.slow
 def test_more_of_all_with_sanitizers() -> None:
     rng = np.random.default_rng(5)
     graphs = [make(rng) for make in (pointwise, windowed, random_conv) for _ in range(12)]
-    check_kernel(graphs, board=BOARD, kernel="conv2d_dsp")
+    check_kernel(graphs, board=BOARD, kernel="conv2d_dsp", apart=True)
 
 
 @pytest.mark.slow
@@ -130,7 +138,29 @@ def test_more_of_all_with_sanitizers() -> None:
 def test_on_board(core: str) -> None:
     """The instructions, too: special layers and random ones, -128 and 127 among the inputs."""
     rng = np.random.default_rng(6)
-    check_on_board([*special(rng), pointwise(rng), windowed(rng), windowed(rng)], core)
+    edges = [at_the_edge((2, 3, 259), 892), at_the_edge((1, 1, 259), 892)]
+    check_on_board([*special(rng), *edges, pointwise(rng), windowed(rng), windowed(rng)], core)
+
+
+def at_the_edge(x: tuple[int, int, int], bias: int) -> Graph:
+    """A 1x1 convolution of inputs from 0 to 255 above their zero point, all weights 127 or -127 by channel: its sums
+    come to +-(8,387,715 + bias)."""
+    channels, sign = 8, np.where(np.arange(8) % 3 == 1, -1, 1)
+    graph = conv(np.random.default_rng(11), x, channels, shifts=(10, 15))
+    weights = np.broadcast_to(127 * sign[:, None, None, None], (channels, 1, 1, x[2])).astype(np.int8)
+    constants = {"w": weights, "b": (bias * sign).astype(np.int32)}
+    tensors = {n: replace(graph.tensors[n], data=data) for n, data in constants.items()}
+    tensors["x"] = replace(graph.tensors["x"], type=int8_type((1, *x), 0.05, -128))
+    return replace(graph, tensors={**graph.tensors, **tensors})
+
+
+@pytest.mark.parametrize("bias", [892, 893])
+def test_sums_at_the_edge(bias: int) -> None:
+    """2^23 - 1 can be computed with two channels in a word, 2^23 cannot."""
+    for x, kernel in (((2, 3, 259), "conv2d_dsp"), ((1, 1, 259), "fully_connected_dsp")):
+        graph = at_the_edge(x, bias)
+        assert KERNEL.variant(graph.nodes[0], graph)[1]["raw"] == (bias == 892)
+        check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel=kernel if bias == 892 else "conv2d_dsp")
 
 
 def test_conditions_decide() -> None:
@@ -144,6 +174,16 @@ def test_conditions_decide() -> None:
     }
     variants = {name: KERNEL.variant(g.nodes[0], g)[1]["raw"] for name, g in raw.items()}
     assert variants == {name: name == "usual" for name in raw}
+
+
+def test_over_the_input() -> None:
+    """Outputs that lie over the input as far as the access allows."""
+    rng = np.random.default_rng(10)
+    shapes = [(8, 8), (12, 5), (5, 12)]
+    graphs = [conv(rng, (7, 6, i), o, (3, 3), pads=(1, 1, 1, 1)) for i, o in shapes]
+    graphs += [conv(rng, (7, 6, i), o) for i, o in shapes]
+    for graph in graphs:
+        check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
 
 
 def test_pixels_in_place() -> None:

@@ -33,6 +33,16 @@ def libraries(zoo_libraries: dict[str, Path], example_libraries: dict[str, Path]
 
 
 @pytest.fixture(scope="session")
+def portable_libraries(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same for cores without any extension."""
+    work = tmp_path_factory.mktemp("portable")
+    paths = [*(model(work) for model in zoo.ZOO), *models.values()]
+    names = [*(None for _ in zoo.ZOO), *models]
+    built = [mcugen.build(path, calib="random", board="cortex-m0", out=work / "out").path for path in paths]
+    return {name or folder.name: folder for name, folder in zip(names, built, strict=True)}
+
+
+@pytest.fixture(scope="session")
 def every_kernel(zoo_libraries: dict[str, Path]) -> Path:
     """The library with two inputs, three outputs and nearly every kernel."""
     folder = zoo_libraries["every_kernel"]

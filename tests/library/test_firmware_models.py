@@ -62,9 +62,10 @@ def test_tflite_on_board(model: str, board: str, repository: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("board", ["cortex-m0", "cortex-m55", "rv32imc"])
-def test_every_kernel_on_board(board: str, every_kernel: Path) -> None:
+def test_every_kernel_on_board(board: str, every_kernel: Path, portable_libraries: dict[str, Path]) -> None:
     need(board)
-    report = verify(every_kernel, on_board=True, board=board)
+    folder = every_kernel if load_board(board).isa.dsp else portable_libraries["every_kernel"]
+    report = verify(folder, on_board=True, board=board)
     assert report.ok and report.emulation is not None and report.emulated_vectors == 8
 
 

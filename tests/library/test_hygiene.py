@@ -105,9 +105,11 @@ def test_no_warning_on_the_host(cc: str, libraries: dict[str, Path], tmp_path: P
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_no_warning_on_target(board: str, libraries: dict[str, Path], tmp_path: Path) -> None:
+def test_no_warning_on_target(
+    board: str, libraries: dict[str, Path], portable_libraries: dict[str, Path], tmp_path: Path
+) -> None:
     command = cross(board)
-    for folder in libraries.values():
+    for folder in (libraries if load_board(board).isa.dsp else portable_libraries).values():
         objects(folder, tmp_path, command, "-O2")
 
 
@@ -154,11 +156,17 @@ def undefined(listing: str) -> set[str]:
 
 @pytest.mark.parametrize("level", ["-Os", "-O2", "-O3"])
 @pytest.mark.parametrize("board", [*BOARDS, "host"])
-def test_symbols(board: str, level: str, libraries: dict[str, Path], tmp_path: Path) -> None:
+def test_symbols(
+    board: str,
+    level: str,
+    libraries: dict[str, Path],
+    portable_libraries: dict[str, Path],
+    tmp_path: Path,
+) -> None:
     """Only allowed symbols are needed; all that are offered begin with the library's name; nothing is writable."""
     command = cross(board)
     prefix = load_board(board).toolchain
-    for folder in libraries.values():
+    for folder in (libraries if load_board(board).isa.dsp else portable_libraries).values():
         name = load_manifest(folder)["name"]
         linked = tmp_path / "library.o"
         linker = [word for word in command if not word.startswith("--specs")]
