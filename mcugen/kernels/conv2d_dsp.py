@@ -319,42 +319,21 @@ class Conv2DDsp(Kernel):
                 "output": output_dsp(node, graph, tables, layer),
                 "form": STORED_AS[rescaling(node, graph).form],
             }
-        blocks = len(block_channels(group_out))
         fields |= {
             "pairs": w.pairs,
             "batch": w.batch,
             "row_pixels": w.row_pixels,
             "y_channels": g.y_channels,
             "group_out": group_out,
-            "run": w.run,
         }
+        if not w.constant_run:
+            fields["run"] = w.run
+        if g.groups > 1:
+            fields |= {"groups": g.groups, "group_weights": words[0].size}
+        if g.groups > 1 and way != "plain":
+            fields["group_blocks"] = len(block_channels(group_out))
         if not w.pointwise:
-            fields |= {
-                "groups": g.groups,
-                "group_weights": words[0].size,
-                "group_blocks": blocks,
-                "planes": g.planes,
-                "x_height": g.x[0],
-                "x_width": g.x[1],
-                "x_channels": g.x_channels,
-                "y_width": g.y[1],
-                "kernel_height": g.kernel[0],
-                "runs": w.runs,
-                "span": w.span,
-                "span_channels": w.run // w.span,
-                "inside_rows": w.inside[0],
-                "inside_columns": w.inside[1],
-                "row_step": g.dilations[0] * g.x[1] * g.x_channels,
-                "run_step": g.dilations[1] * g.x_channels,
-                "plane_step": g.x[0] * g.x[1],
-                "stride_h": g.strides[0],
-                "stride_w": g.strides[1],
-                "dilation_h": g.dilations[0],
-                "dilation_w": g.dilations[1],
-                "pad_top": g.pads[0],
-                "pad_left": g.pads[1],
-                "x_zero_point": graph.type(node.inputs[0]).zero_point,
-            }
+            fields |= place_fields(w, graph.type(node.inputs[0]).zero_point)
         rows = geometry(node, graph).y[0]
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]
 
@@ -370,6 +349,38 @@ def affine_channels(node: Node, graph: Graph, groups: int) -> Array:
     scales = np.stack([offset[..., 0::2], multiplier[..., 0::2], multiplier[..., 1::2]], axis=-1)
     blocks = bias.shape[:2]
     return wrapped(np.concatenate([starts.reshape(*blocks, 4), scales.reshape(*blocks, 6)], axis=-1))
+
+
+def place_fields(w: Window, zero_point: int) -> dict[str, Value]:
+    """Descriptor fields: where windows lie in the input."""
+    g = w.g
+    fields: dict[str, Value] = {
+        "planes": g.planes,
+        "x_height": g.x[0],
+        "x_width": g.x[1],
+        "x_channels": g.x_channels,
+        "y_width": g.y[1],
+        "inside_rows": w.inside[0],
+        "inside_columns": w.inside[1],
+        "row_step": g.dilations[0] * g.x[1] * g.x_channels,
+        "plane_step": g.x[0] * g.x[1],
+        "stride_h": g.strides[0],
+        "stride_w": g.strides[1],
+        "dilation_h": g.dilations[0],
+        "pad_top": g.pads[0],
+        "pad_left": g.pads[1],
+        "x_zero_point": zero_point,
+    }
+    if not w.constant_run:
+        fields |= {
+            "kernel_height": g.kernel[0],
+            "runs": w.runs,
+            "run_step": g.dilations[1] * g.x_channels,
+            "dilation_w": g.dilations[1],
+            "span": w.span,
+            "span_channels": w.run // w.span,
+        }
+    return fields
 
 
 def raw_channels(node: Node, graph: Graph, groups: int, block: int = 4) -> Array:

@@ -18,6 +18,8 @@ from mcugen.kernels.output_affine import SCALE, affine
 from mcugen.kernels.output_dsp import Form, rescaling, wrapped
 from mcugen.ops.conv2d import output_range
 
+FAST = ("affine", "short")  # forms for which blocks are written in instructions
+
 
 class DepthwiseConv2DDsp(Kernel):
     name = "depthwise_conv2d_dsp"
@@ -37,13 +39,18 @@ class DepthwiseConv2DDsp(Kernel):
         channels = graph.type(node.inputs[0]).shape[3]
         each = outputs // channels
         outer, inner = (1, kh) if kw == 1 else (kh, kw)
-        store = 12.0 if affine(node, graph) else 24.0
-        if (each == 1 and channels >= 4) or each >= 4:
-            blocks = channels * -(-each // 4) if each > 1 else -(-channels // 4)
-            pixel = blocks * (70 + outer * (18 + 19 * inner) + 4 * store)
+        form = self.form(node, graph)
+        if each == 1 and channels >= 4 and form in FAST:
+            block = 45.0 + 15 * outer * inner + 18 * (outer - 1) + (28 if form == "affine" else 44)
+            pixel = -(-channels // 4) * block
         else:
-            pixel = outputs * (40 + outer * (15 + 12 * inner) + store)
-        return rows * width * (150.0 + pixel)
+            store = 16.0 if form == "affine" else 35.0 if form in (Form.SHORT, Form.CLAMPED) else 60.0
+            if each >= 4 or (each == 1 and channels >= 4):
+                blocks = channels * -(-each // 4) if each > 1 else -(-channels // 4)
+                pixel = blocks * (90.0 + 20 * outer * (inner + 1) + 4 * store)
+            else:
+                pixel = outputs * (45.0 + outer * (15 + 12 * inner) + store)
+        return rows * width * (260.0 + pixel)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (window_row_access(node, graph, graph.type(node.inputs[1]).shape[1]), None, None)
@@ -51,10 +58,14 @@ class DepthwiseConv2DDsp(Kernel):
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
 
+    def form(self, node: Node, graph: Graph) -> str:
+        """How outputs are made of sums: `affine`, or a form of mcugen_output_dsp.h."""
+        return "affine" if affine(node, graph) is not None else rescaling(node, graph).form.value
+
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
-        form = "affine" if affine(node, graph) is not None else rescaling(node, graph).form.value
+        form = self.form(node, graph)
         words = 3 if form == "short" else 2
-        return f"{self.name}_{form}", {"form": form, "words": words, "fast": form in ("affine", "short")}
+        return f"{self.name}_{form}", {"form": form, "words": words, "fast": form in FAST}
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         y, found = graph.type(node.outputs[0]), affine(node, graph)

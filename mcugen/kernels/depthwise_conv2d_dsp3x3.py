@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from mcugen.kernels.conv2d_portable import accumulator_bound, reject_overflow
 from mcugen.kernels.depthwise_conv2d_portable import depthwise_fields
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
 from mcugen.kernels.output_affine import SCALE, Affine, affine
-from mcugen.kernels.output_dsp import folded_bias, rescaling, wrapped
+from mcugen.kernels.output_dsp import Form, folded_bias, rescaling, wrapped
 from mcugen.ops.conv2d import output_range
 
 
@@ -36,7 +36,7 @@ def channel_records(weights: Array, bias: Array, multiplier: Array, shift: Array
     w = weights.astype(np.int64) & 0xFF
 
     def word(*taps: tuple[int, int]) -> Array:
-        return sum((w[i, j] << 8 * k for k, (i, j) in enumerate(taps)), np.zeros_like(w[0, 0]))
+        return np.asarray(sum(w[i, j] << 8 * k for k, (i, j) in enumerate(taps)))
 
     last = w[2, 2] << 24 | (0 if shift is None else shift.astype(np.int64) & 0xFF)
     low, high = word((0, 1), (0, 0), (1, 1), (1, 0)), word((2, 0), (0, 2), (2, 1), (1, 2))
@@ -73,7 +73,7 @@ def exact_affine(node: Node, graph: Graph) -> Affine | None:
 class DepthwiseConv2DDsp3x3(Kernel):
     name = "depthwise_conv2d_dsp3x3"
     ops = ("depthwise_conv2d",)
-    limits = (
+    limits: ClassVar[tuple[str, ...]] = (
         "3x3 filters whose columns are neighbours, strides in a row of 1 or 2",
         "at most one column of padding on either side",
         "sums that fit 32 bits, proved from the weights",
@@ -93,9 +93,15 @@ class DepthwiseConv2DDsp3x3(Kernel):
         return reject_overflow(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        _, rows, width, channels = graph.type(node.outputs[0]).shape
-        per_output = (20.0, 26.0)[node.attrs["strides"][1] - 1] + (0.0 if exact_affine(node, graph) else 20.0)
-        return rows * channels * (60.0 + per_output * width)
+        _, rows, width, outputs = graph.type(node.outputs[0]).shape
+        walk, stride = row_walk(node, graph), node.attrs["strides"][1]
+        if exact_affine(node, graph) is not None:
+            pair = 41.0 if stride == 1 else 32.5
+            row = 55.0 + pair * walk.pairs + 18 * (walk.tail + walk.tail_padding)
+        else:
+            short = rescaling(node, graph).form in (Form.SHORT, Form.CLAMPED)
+            row = 190.0 + (42 if stride == 1 else 60) * width + (0 if short else 25) * width
+        return rows * (150.0 + outputs * row)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (window_row_access(node, graph, 3), None, None)
@@ -111,7 +117,13 @@ class DepthwiseConv2DDsp3x3(Kernel):
         found = exact_affine(node, graph)
         form = "affine" if found is not None else rescaling(node, graph).form.value
         left = node.attrs["pads"][1]
-        context = {"stride": stride, "affine": found is not None, "form": form, "pad_left": left}
+        context = {
+            "stride": stride,
+            "affine": found is not None,
+            "form": form,
+            "pad_left": left,
+            "fixed": None,
+        }
         return f"{self.name}_s{stride}_{form}{f'_p{left}' if found is not None else ''}", context
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:

@@ -22,8 +22,10 @@ from mcugen.ops.op import limits
 
 SCALE = 256  # of the accumulator: weights are read as the upper bytes of halves
 SHIFT = 11
+OUTPUTS = np.arange(-127, 128)  # to which an accumulator may step
 _TRIED = 2048  # multipliers on either side of the exact one
-_BATCH = 256
+_BATCHES = (16, 112, 512, 1536)  # of them at once, the nearest first; then the rest
+_SIDE = 8  # steps on either side of the zero point that are enough to know that there is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +54,20 @@ def affine(node: Node, graph: Graph) -> Affine | None:
     return _affine(*(a.astype(np.int64).tobytes() for a in (low, high, multiplier, shift)), zero_point)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _affine(low: bytes, high: bytes, multiplier: bytes, shift: bytes, zero_point: int) -> Affine | None:
-    arrays = [np.frombuffer(a, np.int64) for a in (low, high, multiplier, shift)]
-    reach = SCALE * int(np.abs(arrays[:2]).max(initial=0))
-    if reach > INT32_MAX or (arrays[3] > SHIFT - 15).any():  # the multiplier would be beyond int32
+    lows, highs, multipliers, shifts = (np.frombuffer(a, np.int64) for a in (low, high, multiplier, shift))
+    reach = SCALE * int(max(np.abs(lows).max(initial=0), np.abs(highs).max(initial=0)))
+    if reach > INT32_MAX or (shifts > SHIFT - 15).any():  # the multiplier would be beyond int32
         return None
-    at = _steps(*arrays, zero_point)
+    at = _steps(lows, highs, multipliers, shifts, zero_point)
+    steps, positive = (at > lows[:, np.newaxis]) & (at <= highs[:, np.newaxis]), zero_point < OUTPUTS
+    if ((steps[:, positive].sum(axis=1) >= _SIDE) & (steps[:, ~positive].sum(axis=1) >= _SIDE)).any():
+        return None
+    exact = multipliers >> (SHIFT - 15 - shifts)
     found = []
     for c in range(len(at)):
-        low_, high_, q, s = (int(a[c]) for a in arrays)
-        pair = _channel(low_, high_, at[c], q >> (SHIFT - 15 - s), INT32_MAX - reach)
+        pair = _channel(int(lows[c]), int(highs[c]), at[c], int(exact[c]), INT32_MAX - reach)
         if pair is None:
             return None
         found.append(pair)
@@ -72,7 +77,7 @@ def _affine(low: bytes, high: bytes, multiplier: bytes, shift: bytes, zero_point
 
 def _steps(low: Array, high: Array, multiplier: Array, shift: Array, zero_point: int) -> Array:
     """[C, 255]: the least accumulator whose output is at least -127, -126, ..., 127; high + 1 where none is."""
-    wanted = np.arange(-127, 128)[np.newaxis] - zero_point
+    wanted = OUTPUTS[np.newaxis] - zero_point
     begin, top = np.repeat(low[:, np.newaxis], 255, 1), high[:, np.newaxis]
     end = np.repeat(top + 1, 255, 1)
     while (begin < end).any():
@@ -80,19 +85,18 @@ def _steps(low: Array, high: Array, multiplier: Array, shift: Array, zero_point:
         output = saturating_mbqm(np.minimum(middle, top), multiplier[:, np.newaxis], shift[:, np.newaxis])
         reached = (output >= wanted) | (middle > top)
         begin, end = np.where(reached, begin, middle + 1), np.where(reached, middle, end)
-    return begin
+    return np.asarray(begin)
 
 
 def _channel(low: int, high: int, steps: Array, exact: int, limit: int) -> tuple[int, int] | None:
     """(multiplier, offset) of one channel, |offset| <= limit. smmul(...) >> SHIFT reaches q where the product reaches
     q * 2^(32 + SHIFT): it must at each step, and not one accumulator below."""
-    outputs = np.arange(-127, 128)
     reached, later = steps <= high, steps > low
     near = exact + np.array(sorted(range(-_TRIED, _TRIED + 1), key=abs))
     tried = near if (reached & later).any() else 1 << np.arange(30, 15, -1)  # constant: any multiplier
     tried = tried[(tried > 0) & (tried <= INT32_MAX)]
-    for batch in np.split(tried, range(_BATCH, len(tried), _BATCH)):
-        offsets = -((-outputs << (32 + SHIFT)) // batch[:, np.newaxis]) - SCALE * steps
+    for batch in np.split(tried, np.cumsum(_BATCHES)):
+        offsets = -((-OUTPUTS << (32 + SHIFT)) // batch[:, np.newaxis]) - SCALE * steps
         least = np.maximum(offsets[:, reached].max(axis=1, initial=-limit), -limit)
         below = np.minimum((offsets[:, later] + SCALE).min(axis=1, initial=limit + 1), limit + 1)
         exists = np.flatnonzero(least < below)

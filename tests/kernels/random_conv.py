@@ -62,9 +62,10 @@ def random_depthwise(
     usual: bool = False,
     pads: int = 5,
     channels: tuple[int, int] | None = None,
+    relu: bool = True,
 ) -> Graph:
-    """One integer depthwise convolution with everything random. `usual`: with a fused ReLU and such scales as layers
-    of networks have; pads below `pads`; channels and depth multiplier."""
+    """One integer depthwise convolution with everything random. `usual`: with such scales as layers of networks
+    have, and, with `relu`, a fused ReLU; pads below `pads`; channels and depth multiplier."""
     c, m = (int(v) for v in rng.choice([1, 1, 2, 3, 5], 2)) if channels is None else channels
     drawn, strides, dilations = (tuple(int(v) for v in rng.integers(1, top, 2)) for top in (5, 4, 3))
     kernel = drawn if kernel is None else kernel
@@ -77,7 +78,7 @@ def random_depthwise(
     size = [(k - 1) * d + int(rng.integers(1, 7)) for k, d in zip(kernel, dilations, strict=True)]
     x = int8_type((1, *size, c), 0.05, int(rng.integers(-128, 128)))
     weights = rng.integers(-128, 128, (1, *kernel, c * m)).astype(np.int8)
-    powers = rng.uniform(-3, 2, c * m) if usual else rng.uniform(-14, 22, c * m)
+    powers = rng.uniform(-5, 0, c * m) if usual else rng.uniform(-14, 22, c * m)
     scales = tuple(float(np.float32(s)) for s in 2.0**powers)
     bias = rng.integers(-(2**20), 2**20, c * m).astype(np.int32) // (64 if usual else 1)
     operands = [
@@ -88,7 +89,7 @@ def random_depthwise(
     probe = one_node_graph("depthwise_conv2d", operands, attrs, x)
     types = [probe.type(i) for i in probe.nodes[0].inputs]
     (y,) = OPS["depthwise_conv2d"].infer(probe.nodes[0], types)
-    zero_point = -128 if usual else int(rng.integers(-128, 128))
+    zero_point = -128 if usual and relu else int(rng.integers(-128, 128))
     return one_node_graph(
         "depthwise_conv2d", operands, attrs, int8_type(y.shape, 1.0 if usual else 0.3, zero_point)
     )
