@@ -21,7 +21,7 @@
     "this library is for cores with the DSP extension (Cortex-M4, M7, M33 with DSP): set -mcpu, or generate it for another board"
 #endif
 
-#if defined(__ARM_FEATURE_DSP)
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__)
 #define MCUGEN_DSP_INSTRUCTIONS 1
 #else
 #define MCUGEN_DSP_INSTRUCTIONS 0

@@ -4,9 +4,9 @@ matrices, 2 pixels by 4 output channels at a time.
 Columns hold the window's bytes run by run (neighbouring bytes of one row of the input, or of one tap where taps are
 not neighbours), in the order in which SXTB16 takes a word apart; weights are packed in the same order.
 
-Two ways of computing sums. *Raw*: two weights in one half, H = w0 + 256 * w1, with the requantization in the same
-function; for every channel the generator proves that H fits, |acc| < 2^23, and the conditions of Form.SHORT. *Plain*:
-any weights, shifts and sums.
+Three ways of computing sums. *Raw*: two weights in one half, H = w0 + 256 * w1, with the requantization in the same
+function; for every channel the generator proves that H fits, |acc| < 2^23, and the conditions of Form.SHORT. *Affine*:
+the same where output_affine.py finds the shortest requantization. *Plain*: any weights, shifts and sums.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mcugen.boards import Board
 from mcugen.ir import Array, DType, Graph, Node
 from mcugen.kernels.conv2d_portable import Geometry, accumulator_bound, geometry, reject_overflow
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.kernels.output_affine import SCALE, affine
 from mcugen.kernels.output_dsp import (
     Form,
     channel_bounds,
@@ -36,6 +37,13 @@ from mcugen.ops.op import limits
 BATCH = 8  # twos of pixels at most, if their columns take no more than
 BATCH_BYTES = 256
 BATCH_SHARE = 64  # and this part of the layer's inputs and outputs
+# Of each way to compute sums: words of four channels' records, and what the layer's comment says.
+WORDS = {"affine": 10, "raw": 8, "plain": 0}
+SUMS = {
+    "affine": "two in a word, requantized by one multiplication, proved equal at every step of the output",
+    "raw": "two in a word",
+    "plain": "plain",
+}
 EXACT = 1 << 23  # |acc| below: a sum times 256 wraps without loss
 
 
@@ -179,9 +187,11 @@ def fits_raw(node: Node, graph: Graph, columns: Array) -> bool:
     return bool(small and halves.min() >= -(1 << 15) and halves.max() < 1 << 15)
 
 
-def is_raw(node: Node, graph: Graph) -> bool:
-    """Whether conv2d_dsp computes raw sums."""
-    return fits_raw(node, graph, column_weights(node, graph, window(node, graph)))
+def sums(node: Node, graph: Graph) -> str:
+    """How conv2d_dsp computes: `affine`, `raw` or `plain`."""
+    if not fits_raw(node, graph, column_weights(node, graph, window(node, graph))):
+        return "plain"
+    return "raw" if affine(node, graph) is None else "affine"
 
 
 def pixel_access(node: Node, graph: Graph, w: Window) -> Access:
@@ -221,7 +231,13 @@ class Conv2DDsp(Kernel):
     name = "conv2d_dsp"
     ops = ("conv2d", "fully_connected")
     limits = ("sums that fit 32 bits, proved from the weights",)
-    headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_clamp_dsp.h", "mcugen_gemm_dsp.h")
+    headers = (
+        "mcugen_dsp.h",
+        "mcugen_output_dsp.h",
+        "mcugen_clamp_dsp.h",
+        "mcugen_gemm_dsp.h",
+        "mcugen_output_affine.h",
+    )
 
     def serves(self, board: Board) -> bool:
         return board.isa.dsp
@@ -235,8 +251,9 @@ class Conv2DDsp(Kernel):
         g, pairs = w.g, w.pairs
         twos, group_out = (g.y[0] * g.y[1] + 1) // 2, g.y_channels // g.groups
         blocks = len(block_channels(group_out))
-        if is_raw(node, graph):
-            block = 106.0 + 15 * pairs + 6 * -(-pairs // 16)
+        way = sums(node, graph)
+        if way != "plain":
+            block = (74.0 if way == "affine" else 106.0) + 15 * pairs + 6 * -(-pairs // 16)
             calls = 110.0 * (1 + (group_out > 4 and group_out % 4 > 0)) / w.batch + 30
         else:
             block, calls = (
@@ -256,7 +273,7 @@ class Conv2DDsp(Kernel):
         return (pixel_access(node, graph, window(node, graph)), None, None)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
-        w, raw = window(node, graph), is_raw(node, graph)
+        w, way = window(node, graph), sums(node, graph)
         run, rows = w.constant_run, w.g.kernel[0]
         kinds = [
             "pointwise"
@@ -266,9 +283,9 @@ class Conv2DDsp(Kernel):
             else f"runs_{w.span}x{run // w.span}_{rows}"
             if run
             else "",
-            "" if raw else "plain",
+            "" if way == "raw" else way,
         ]
-        context = {"raw": raw, "pointwise": w.pointwise, "grouped": w.g.groups > 1}
+        context = {"sums": way, "words": WORDS[way], "pointwise": w.pointwise, "grouped": w.g.groups > 1}
         return "_".join([self.name, *filter(None, kinds)]), {
             **context,
             "constant_run": run,
@@ -279,16 +296,18 @@ class Conv2DDsp(Kernel):
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         bound = f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights"
-        return (bound, f"sums: {'two in a word' if is_raw(node, graph) else 'plain'}")
+        return bound, f"sums: {SUMS[sums(node, graph)]}"
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
-        w, raw = window(node, graph), is_raw(node, graph)
+        w, way = window(node, graph), sums(node, graph)
         g = w.g
-        words = interleave(column_weights(node, graph, w), raw)
+        words = interleave(column_weights(node, graph, w), way != "plain")
         zero_point, (lo, hi) = graph.type(node.outputs[0]).zero_point, output_range(node, graph)
         group_out = g.y_channels // g.groups
         fields: dict[str, Value] = {"weights": tables.add(f"{layer}_weights", words)}
-        if raw:
+        if way == "affine":
+            fields["channels"] = tables.add(f"{layer}_channels", affine_channels(node, graph, g.groups))
+        elif way == "raw":
             fields |= {
                 "channels": tables.add(f"{layer}_channels", raw_channels(node, graph, g.groups)),
                 "rounding": 2 * zero_point + 1,
@@ -311,12 +330,25 @@ class Conv2DDsp(Kernel):
             fields["run"] = w.run
         if g.groups > 1:
             fields |= {"groups": g.groups, "group_weights": words[0].size}
-        if g.groups > 1 and raw:
+        if g.groups > 1 and way != "plain":
             fields["group_blocks"] = len(block_channels(group_out))
         if not w.pointwise:
             fields |= place_fields(w, graph.type(node.inputs[0]).zero_point)
         rows = geometry(node, graph).y[0]
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]
+
+
+def affine_channels(node: Node, graph: Graph, groups: int) -> Array:
+    """int32 [groups, blocks, 10]: see mcugen_gemm_affine."""
+    found = affine(node, graph)
+    assert found is not None
+    values = (folded_bias(node, graph), found.offset.astype(np.int64), found.multiplier.astype(np.int64))
+    bias, offset, multiplier = (by_block(v, groups, 0) for v in values)
+    one, both = bias[..., 0::2], bias[..., 0::2] + SCALE * bias[..., 1::2] + offset[..., 1::2]
+    starts = np.stack([both, one], axis=-1)
+    scales = np.stack([offset[..., 0::2], multiplier[..., 0::2], multiplier[..., 1::2]], axis=-1)
+    blocks = bias.shape[:2]
+    return wrapped(np.concatenate([starts.reshape(*blocks, 4), scales.reshape(*blocks, 6)], axis=-1))
 
 
 def place_fields(w: Window, zero_point: int) -> dict[str, Value]:

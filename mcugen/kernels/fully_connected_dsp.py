@@ -6,12 +6,16 @@ which alone this kernel works.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from mcugen.boards import Board
 from mcugen.ir import Array, Graph, Node
 from mcugen.kernels.conv2d_dsp import (
     block_channels,
+    by_block,
     fits_raw,
     interleave,
     raw_channels,
@@ -19,6 +23,7 @@ from mcugen.kernels.conv2d_dsp import (
 )
 from mcugen.kernels.conv2d_portable import accumulator_bound, geometry, reject_overflow
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.kernels.output_dsp import folded_bias, rescaling, wrapped
 from mcugen.ops.conv2d import output_range
 
 BLOCK = 8  # output channels
@@ -31,6 +36,12 @@ def columns(node: Node, graph: Graph) -> Array:
     depth = -(-weights.shape[1] // 4) * 4
     padded = np.pad(weights, [(0, 1), (0, depth - weights.shape[1])])[:, run_order(depth)]
     return padded[block_channels(weights.shape[0], BLOCK)][None]
+
+
+def is_shared(node: Node, graph: Graph) -> bool:
+    """Whether all channels have one multiplier and one shift."""
+    scaling = rescaling(node, graph)
+    return len(set(zip(scaling.multiplier.tolist(), scaling.shift.tolist(), strict=True))) == 1
 
 
 class FullyConnectedDsp(Kernel):
@@ -62,6 +73,10 @@ class FullyConnectedDsp(Kernel):
         inner = 162 * (depth // 16) + 45 * (depth % 16 // 4) + 44 * (depth % 4 > 0)
         return 120.0 + blocks * (150 + inner)
 
+    def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
+        way = "shared" if is_shared(node, graph) else "raw"
+        return f"{self.name}{'_shared' if way == 'shared' else ''}", {"way": way}
+
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
 
@@ -70,11 +85,20 @@ class FullyConnectedDsp(Kernel):
         words = interleave(columns(node, graph), raw=True)
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", words),
-            "channels": tables.add(f"{layer}_channels", raw_channels(node, graph, 1, BLOCK)),
             "rounding": 2 * graph.type(node.outputs[0]).zero_point + 1,
             "lo": lo,
             "hi": hi,
             "depth": g.kernel[0] * g.kernel[1] * g.x_channels,
             "y_channels": g.y_channels,
         }
+        if is_shared(node, graph):
+            scaling = rescaling(node, graph)
+            less_one = int(-scaling.shift[0] - 1)
+            bias = by_block(folded_bias(node, graph), 1, 0, BLOCK)
+            starts = (bias[..., 0::2] + 256 * bias[..., 1::2], bias[..., 0::2])
+            fields["channels"] = tables.add(f"{layer}_channels", wrapped(np.concatenate(starts, axis=-1)))
+            fields["rounding"] = (2 * graph.type(node.outputs[0]).zero_point + 1) << less_one
+            fields |= {"less_one": less_one, "multiplier": int(scaling.multiplier[0])}
+        else:
+            fields["channels"] = tables.add(f"{layer}_channels", raw_channels(node, graph, 1, BLOCK))
         return [Call(fields, (node.inputs[0],), node.outputs[0])]

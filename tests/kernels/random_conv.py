@@ -56,21 +56,31 @@ def random_dense(rng: np.random.Generator, lead: tuple[int, ...], depth: int | N
     return one_node_graph("fully_connected", [x, *weighted(rng, (channels, depth))], {"clamp": clamp}, y)
 
 
-def random_depthwise(rng: np.random.Generator) -> Graph:
-    """One integer depthwise convolution with everything random."""
-    c, m = (int(v) for v in rng.choice([1, 1, 2, 3, 5], 2))
-    kernel, strides, dilations = (tuple(int(v) for v in rng.integers(1, top, 2)) for top in (5, 4, 3))
+def random_depthwise(
+    rng: np.random.Generator,
+    kernel: tuple[int, int] | None = None,
+    usual: bool = False,
+    pads: int = 5,
+    channels: tuple[int, int] | None = None,
+    relu: bool = True,
+) -> Graph:
+    """One integer depthwise convolution with everything random. `usual`: with such scales as layers of networks
+    have, and, with `relu`, a fused ReLU; pads below `pads`; channels and depth multiplier."""
+    c, m = (int(v) for v in rng.choice([1, 1, 2, 3, 5], 2)) if channels is None else channels
+    drawn, strides, dilations = (tuple(int(v) for v in rng.integers(1, top, 2)) for top in (5, 4, 3))
+    kernel = drawn if kernel is None else kernel
     attrs = {
         "strides": strides,
         "dilations": dilations,
-        "pads": tuple(int(v) for v in rng.integers(0, 5, 4)),
-        "clamp": (0.0, 6.0) if rng.random() < 0.3 else (-np.inf, np.inf),
+        "pads": tuple(int(v) for v in rng.integers(0, pads, 4)),
+        "clamp": (0.0, 6.0) if not usual and rng.random() < 0.3 else (-np.inf, np.inf),
     }
     size = [(k - 1) * d + int(rng.integers(1, 7)) for k, d in zip(kernel, dilations, strict=True)]
     x = int8_type((1, *size, c), 0.05, int(rng.integers(-128, 128)))
     weights = rng.integers(-128, 128, (1, *kernel, c * m)).astype(np.int8)
-    scales = tuple(float(np.float32(s)) for s in 2.0 ** rng.uniform(-14, 22, c * m))
-    bias = rng.integers(-(2**20), 2**20, c * m).astype(np.int32)
+    powers = rng.uniform(-5, 0, c * m) if usual else rng.uniform(-14, 22, c * m)
+    scales = tuple(float(np.float32(s)) for s in 2.0**powers)
+    bias = rng.integers(-(2**20), 2**20, c * m).astype(np.int32) // (64 if usual else 1)
     operands = [
         x,
         Tensor("w", TensorType(weights.shape, DType.INT8, Quant(scales, (0,) * (c * m), 3)), weights),
@@ -79,6 +89,7 @@ def random_depthwise(rng: np.random.Generator) -> Graph:
     probe = one_node_graph("depthwise_conv2d", operands, attrs, x)
     types = [probe.type(i) for i in probe.nodes[0].inputs]
     (y,) = OPS["depthwise_conv2d"].infer(probe.nodes[0], types)
+    zero_point = -128 if usual and relu else int(rng.integers(-128, 128))
     return one_node_graph(
-        "depthwise_conv2d", operands, attrs, int8_type(y.shape, 0.3, int(rng.integers(-128, 128)))
+        "depthwise_conv2d", operands, attrs, int8_type(y.shape, 1.0 if usual else 0.3, zero_point)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from graphs import int8_type, one_node_graph
@@ -11,6 +13,7 @@ from random_conv import random_conv, random_dense
 from mcugen.access import Direction
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.kernels import KERNELS
+from mcugen.kernels.conv2d_dsp import sums
 from mcugen.kernels.kernel import Tables
 from mcugen.ops import OPS
 
@@ -26,9 +29,11 @@ def conv(
     kernel: tuple[int, int] = (1, 1),
     shifts: tuple[int, int] = (1, 12),
     weights: tuple[int, int] = (-127, 127),
+    zero_point: int | None = None,
     **attrs: object,
 ) -> Graph:
-    """A convolution as networks have them: right shifts within `shifts`, weights within `weights`."""
+    """A convolution as networks have them: right shifts within `shifts`, weights within `weights`; an output with any
+    zero point, or this."""
     given = {
         "strides": (1, 1),
         "dilations": (1, 1),
@@ -50,7 +55,20 @@ def conv(
     wt = Tensor("w", TensorType(shape, DType.INT8, quant), w)
     bt = Tensor("b", TensorType(b.shape, DType.INT32), b)
     (y,) = OPS["conv2d"].infer(Node("y", "conv2d", (), (), full), [xt.type, wt.type, bt.type])
-    return one_node_graph("conv2d", [xt, wt, bt], full, int8_type(y.shape, 0.3, int(rng.integers(-128, 128))))
+    y_zero = int(rng.integers(-128, 128)) if zero_point is None else zero_point
+    return one_node_graph("conv2d", [xt, wt, bt], full, int8_type(y.shape, 0.3, y_zero))
+
+
+def relu(
+    rng: np.random.Generator,
+    x: tuple[int, int, int],
+    channels: int,
+    kernel: tuple[int, int] = (1, 1),
+    **attrs: object,
+) -> Graph:
+    """A convolution with a fused ReLU, whose outputs lie on one side of their zero point."""
+    clamp = (0.0, np.inf)
+    return conv(rng, x, channels, kernel, shifts=(6, 11), zero_point=-128, clamp=clamp, **attrs)  # type: ignore[arg-type]
 
 
 def pointwise(rng: np.random.Generator) -> Graph:
@@ -90,7 +108,22 @@ def special(rng: np.random.Generator) -> list[Graph]:
         conv(rng, (4, 4, 12), 8, (2, 2), shifts=(0, 1)),
         conv(rng, (3, 3, 4), 4, (7, 7), pads=(4, 4, 4, 4)),
     ]
+    few += relus(rng)
     return few
+
+
+def relus(rng: np.random.Generator) -> list[Graph]:
+    same = {"pads": (1, 1, 1, 1)}
+    return [
+        relu(rng, (5, 5, 16), 12),
+        relu(rng, (3, 5, 13), 7),
+        relu(rng, (4, 4, 9), 3),
+        relu(rng, (6, 5, 3), 9, (3, 3), strides=(2, 2), **same),
+        relu(rng, (5, 6, 8), 5, (3, 3), **same),
+        relu(rng, (4, 5, 12), 9, (3, 1), groups=3),
+        relu(rng, (4, 5, 12), 15, (2, 2), groups=3, **same),
+        relu(rng, (6, 5, 3), 6, (3, 3), channels_first=True, **same),
+    ]
 
 
 # Without sanitizers for many layers; they look at few.
@@ -136,7 +169,29 @@ def test_more_of_all_with_sanitizers() -> None:
 def test_on_board(core: str) -> None:
     """The instructions, too: special layers and random ones, -128 and 127 among the inputs."""
     rng = np.random.default_rng(6)
-    check_on_board([*special(rng), pointwise(rng), windowed(rng), windowed(rng)], core)
+    edges = [at_the_edge((2, 3, 259), 892), at_the_edge((1, 1, 259), 892)]
+    check_on_board([*special(rng), *edges, pointwise(rng), windowed(rng), windowed(rng)], core)
+
+
+def at_the_edge(x: tuple[int, int, int], bias: int) -> Graph:
+    """A 1x1 convolution of inputs from 0 to 255 above their zero point, all weights 127 or -127 by channel: its sums
+    come to +-(8,387,715 + bias)."""
+    channels, sign = 8, np.where(np.arange(8) % 3 == 1, -1, 1)
+    graph = conv(np.random.default_rng(11), x, channels, shifts=(10, 15))
+    weights = np.broadcast_to(127 * sign[:, None, None, None], (channels, 1, 1, x[2])).astype(np.int8)
+    constants = {"w": weights, "b": (bias * sign).astype(np.int32)}
+    tensors = {n: replace(graph.tensors[n], data=data) for n, data in constants.items()}
+    tensors["x"] = replace(graph.tensors["x"], type=int8_type((1, *x), 0.05, -128))
+    return replace(graph, tensors={**graph.tensors, **tensors})
+
+
+@pytest.mark.parametrize("bias", [892, 893])
+def test_sums_at_the_edge(bias: int) -> None:
+    """2^23 - 1 can be computed with two channels in a word, 2^23 cannot."""
+    for x, kernel in (((2, 3, 259), "conv2d_dsp"), ((1, 1, 259), "fully_connected_dsp")):
+        graph = at_the_edge(x, bias)
+        assert sums(graph.nodes[0], graph) == ("raw" if bias == 892 else "plain")
+        check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel=kernel if bias == 892 else "conv2d_dsp")
 
 
 def test_conditions_decide() -> None:
@@ -148,8 +203,13 @@ def test_conditions_decide() -> None:
         "-128 beside a negative weight": conv(rng, shape, 8, weights=(-128, -128)),
         "sums beyond 2^23": conv(rng, (4, 4, 1024), 8, weights=(127, 127)),
     }
-    variants = {name: KERNEL.variant(g.nodes[0], g)[1]["raw"] for name, g in raw.items()}
-    assert variants == {name: name == "usual" for name in raw}
+    ways = {name: sums(g.nodes[0], g) for name, g in raw.items()}
+    assert ways == {name: "raw" if name == "usual" else "plain" for name in raw}
+
+
+def test_most_layers_with_relu_are_requantized_by_one_multiplication() -> None:
+    graphs = [g for seed in range(4) for g in relus(np.random.default_rng(seed))]
+    assert sum(sums(g.nodes[0], g) == "affine" for g in graphs) > len(graphs) * 3 // 4
 
 
 def test_over_the_input() -> None:
