@@ -21,6 +21,19 @@ from mcugen.ops.conv2d import output_range
 FAST = ("affine", "short")  # forms for which blocks are written in instructions
 
 
+def takes_blocks(node: Node, graph: Graph, form: str) -> bool:
+    """Whether the layer is done by blocks of four neighbouring channels in instructions: every window has a tap
+    inside of x."""
+    x, y, w = (graph.type(t).shape for t in (node.inputs[0], node.outputs[0], node.inputs[1]))
+
+    def reaches(axis: int) -> bool:
+        first = np.arange(y[axis]) * node.attrs["strides"][axis - 1] - node.attrs["pads"][axis - 1]
+        taps = first[:, np.newaxis] + np.arange(w[axis]) * node.attrs["dilations"][axis - 1]
+        return bool(((taps >= 0) & (taps < x[axis])).any(axis=1).all())
+
+    return form in FAST and x[3] == y[3] and x[3] >= 4 and reaches(1) and reaches(2)
+
+
 class DepthwiseConv2DDsp(Kernel):
     name = "depthwise_conv2d_dsp"
     ops = ("depthwise_conv2d",)
@@ -40,7 +53,7 @@ class DepthwiseConv2DDsp(Kernel):
         each = outputs // channels
         outer, inner = (1, kh) if kw == 1 else (kh, kw)
         form = self.form(node, graph)
-        if each == 1 and channels >= 4 and form in FAST:
+        if takes_blocks(node, graph, form):
             block = 45.0 + 15 * outer * inner + 18 * (outer - 1) + (28 if form == "affine" else 44)
             pixel = -(-channels // 4) * block
         else:
@@ -64,8 +77,9 @@ class DepthwiseConv2DDsp(Kernel):
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         form = self.form(node, graph)
-        words = 3 if form == "short" else 2
-        return f"{self.name}_{form}", {"form": form, "words": words, "fast": form in FAST}
+        words, blocks = 3 if form == "short" else 2, takes_blocks(node, graph, form)
+        context = {"form": form, "words": words, "blocks": blocks}
+        return f"{self.name}{'_blocks' if blocks else ''}_{form}", context
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         y, found = graph.type(node.outputs[0]), affine(node, graph)

@@ -33,7 +33,7 @@ def layers(seed: int, count: int) -> list[Graph]:
 def test_random_convolutions() -> None:
     graphs = layers(2, 40)
     forms = {KERNEL.variant(graph.nodes[0], graph)[0].removeprefix(f"{KERNEL.name}_") for graph in graphs}
-    assert forms >= {"affine", "short", "shifted", "wide"}
+    assert forms >= {"affine", "short", "blocks_affine", "blocks_short", "shifted", "wide"}
     check_kernel(graphs, 4, board="cortex-m4", builds=BUILDS[:1], kernel=KERNEL.name)
 
 
