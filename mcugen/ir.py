@@ -52,9 +52,12 @@ class Quant:
 
 @dataclass(frozen=True)
 class TensorType:
+    """`integers`: of a float32 activation with a `quant`, what it is to become (normalise/annotations.py)."""
+
     shape: tuple[int, ...]
     dtype: DType = DType.FLOAT32
     quant: Quant | None = None
+    integers: DType = DType.INT8
 
     @property
     def elements(self) -> int:

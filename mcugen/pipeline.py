@@ -20,7 +20,12 @@ from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.model_file import Model, read_model
 from mcugen.naming import c_name
-from mcugen.normalise.annotations import annotated, quantized_weights, without_annotations
+from mcugen.normalise.annotations import (
+    annotated,
+    annotation_type,
+    quantized_weights,
+    without_annotations,
+)
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.annotated import (
     Spread,
@@ -99,7 +104,7 @@ def read(path: Path, signature: str | None = None) -> Model:
 
 def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Calibrated:
     """Ranges of all activations, from calibration data or stored by an earlier build, and refinements."""
-    activations = TRAITS[settings.recipe or Recipe.INT8].activations
+    activations = TRAITS[settings.effective_recipe].activations
     wishes = Wishes(
         settings.calib,
         settings.calibration,
@@ -158,7 +163,7 @@ def finish_graph(graph: Graph) -> Graph:
 
 def final_graph(model: Model, ranges: Ranges, settings: Settings, board: Board, notes: list[str]) -> Graph:
     """The final graph of a model; `ranges`, recipe and wishes for layers are for a float one."""
-    recipe, io = settings.recipe or Recipe.INT8, settings.io
+    recipe, io = settings.effective_recipe, settings.io
     if model.quantized:
         return finish_graph(check_graph(set_ports(model.graph, io), "inputs and outputs"))
     asked = wished_types(model.graph, settings.layers)
@@ -190,15 +195,19 @@ def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
         raise UsageError("the types do not fit together", faults)
 
 
-def check_recipe(recipe: Recipe, is_annotated: bool) -> None:
-    """Raises UsageError where the model file quantizes its activations to 8 bits and the recipe to 16."""
-    if is_annotated and TRAITS[recipe].activations is DType.INT16:
-        fault = Fault(
-            "--quantize",
-            f"the model file quantizes its activations to 8 bits, {recipe} to 16",
-            "leave it out",
-        )
-        raise UsageError("the types do not fit together", [fault])
+def settle(settings: Settings, model: Model) -> Settings:
+    """Settings for one model: with the recipe of a file whose activations are to have 16 bits. Raises UsageError for
+    what does not fit together, or fits no layer."""
+    if settings.recipe is None and annotation_type(model.graph) is DType.INT16:
+        settings = replace(settings, recipe=Recipe.INT16X8)
+    recipe = settings.effective_recipe
+    check_types(recipe, settings, model.quantized)
+    check_wishes(model.graph, settings.layers)
+    integers, wanted = annotation_type(model.graph), TRAITS[recipe].activations
+    if annotated(model.graph) and TRAITS[recipe].calibrated and wanted is not integers:
+        why = f"the model file quantizes its activations to {integers}, {recipe} to {wanted}"
+        raise UsageError("the types do not fit together", [Fault("--quantize", why, "leave it out")])
+    return settings
 
 
 def float_notes(graph: Graph, board: Board) -> list[str]:
@@ -229,16 +238,14 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
     name = c_name(wanted)
     if settings.name not in (None, name):
         notes.append(f"the library is called {name}: {settings.name!r} is no name for C in lower case")
-    recipe = settings.recipe or Recipe.INT8
-    check_types(recipe, settings, model.quantized)
-    check_wishes(model.graph, settings.layers)
+    asked, settings = settings.recipe, settle(settings, model)
+    recipe = settings.effective_recipe
     ranges: Ranges = {}
     calibrates = TRAITS[recipe].calibrated and not model.quantized
     record: dict[str, Any] = {}
     tuned = model
     spread = None
     is_annotated = annotated(model.graph)
-    check_recipe(recipe, is_annotated)
     if calibrates and is_annotated:
         spread = spread_annotations(model.graph)
         calibrated = complete_ranges(spread, settings, progress, notes)
@@ -252,7 +259,7 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
         notes.append(f"{why}: calibration changes nothing")
     if is_annotated and not calibrates:
         notes.append(f"quantized model: {recipe} leaves the scales of its activations aside")
-    if model.quantized and settings.recipe is not None:
+    if model.quantized and asked is not None:
         notes.append("the model is quantized already: --quantize changes nothing")
     command = settings.command or f"mcugen build {path.name} --board {board.name}"
     with stage(progress, "placing the buffers"):

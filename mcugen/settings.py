@@ -28,9 +28,14 @@ class Settings:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     refine: bool = True
     command: str = ""
-    recipe: Recipe | None = None  # int8 if nothing is said
+    recipe: Recipe | None = None  # nothing: see effective_recipe
     io: DType | None = None  # elements of inputs and outputs; the recipe's, or the file's own
     layers: tuple[LayerWish, ...] = ()  # wishes for single layers
+
+    @property
+    def effective_recipe(self) -> Recipe:
+        """The recipe: int8 if neither the user nor the model file said anything."""
+        return self.recipe or Recipe.INT8
 
     @property
     def calibrates(self) -> bool:

@@ -28,6 +28,12 @@ def annotated(graph: Graph) -> bool:
     return any(t.data is None and _quant(t) is not None for t in graph.tensors.values())
 
 
+def annotation_type(graph: Graph) -> DType:
+    """What the annotated activations are to become: int8, or all of them int16; int8 where there are none."""
+    types = (t.type.integers for t in graph.tensors.values() if t.data is None and _quant(t) is not None)
+    return next(types, DType.INT8)
+
+
 def quantized_weights(graph: Graph) -> bool:
     """Whether the model file quantizes any weights: what changes weights would change its integers."""
     return any(t.data is not None and _quant(t) is not None for t in graph.tensors.values())
@@ -37,23 +43,25 @@ def _quant(tensor: Tensor) -> Quant | None:
     return tensor.type.quant if tensor.type.dtype is DType.FLOAT32 else None
 
 
-def alike(a: Quant, b: Quant) -> bool:
+def alike(a: Quant, b: Quant, dtype: DType = DType.INT8) -> bool:
     """Whether a step from one quantization to the other changes no integer."""
-    if a == b:
-        return True
+    if a == b or dtype is not DType.INT8:
+        return a == b
     if a.zero_point != b.zero_point or not 0.5 < a.scale[0] / b.scale[0] < 2.0:
         return False
     moved = mbqm(ALL_INT8 - a.zero_point[0], *quantize_multiplier(a.scale[0] / b.scale[0]))
     return bool((np.clip(moved + b.zero_point[0], -128, 127) == ALL_INT8).all())
 
 
-def _own_quant(graph: Graph, maker: Node, sources: list[Quant | None], shared: bool) -> Quant | None:
+def _own_quant(
+    graph: Graph, maker: Node, sources: list[Quant | None], shared: bool, dtype: DType
+) -> Quant | None:
     """The quantization that an operator's output has whatever is asked for it. `shared`: others read the output as it
     is, so that it keeps its inputs' quantization where the operator does."""
     keeps = maker.op in AVERAGING or (shared and keeps_scale(maker, graph))
     if keeps and len(set(sources)) == 1:
         return sources[0]
-    return OPS[maker.op].fixed_quant(maker) if maker.op != "unary" else None
+    return OPS[maker.op].fixed_quant(maker, dtype) if maker.op != "unary" else None
 
 
 def keeps_scale(node: Node, graph: Graph) -> bool:
@@ -66,6 +74,7 @@ def take_annotations(graph: Graph) -> Graph:
     producers, readers = graph.producers(), graph.consumers()
     stands_for: dict[str, str] = {}
     quants: dict[str, Quant] = {}
+    dtype = DType.INT8
     tensors = dict(graph.tensors)
     outputs = list(graph.outputs)
     nodes: list[Node] = []
@@ -75,13 +84,14 @@ def take_annotations(graph: Graph) -> Graph:
             nodes.append(node)
             continue
         (x,), (y,), wanted = node.inputs, node.outputs, quant_of(node)
+        dtype = DType(node.attrs["dtype"])  # of all of them
         if x not in quants:
             maker = producers.get(x)
             sources = [quants.get(stands_for.get(i, i)) for i in maker.inputs] if maker else []
             shared = x in graph.outputs or any(n.op != "fake_quant" for n in readers[x])
-            own = _own_quant(graph, maker, sources, shared) if maker else None
+            own = _own_quant(graph, maker, sources, shared, dtype) if maker else None
             quants[x] = own or wanted
-        if alike(quants[x], wanted) and not (y in outputs and (x in outputs or x in graph.inputs)):
+        if alike(quants[x], wanted, dtype) and not (y in outputs and (x in outputs or x in graph.inputs)):
             stands_for[y] = x
             if y in outputs:
                 outputs[outputs.index(y)] = x
@@ -90,7 +100,8 @@ def take_annotations(graph: Graph) -> Graph:
             nodes.append(Node(y, "requantize", (x,), (y,), {}, node.origin))
             quants[y] = wanted
     for name, quant in quants.items():
-        tensors[name] = replace(tensors[name], type=replace(tensors[name].type, quant=quant))
+        annotated_type = replace(tensors[name].type, quant=quant, integers=dtype)
+        tensors[name] = replace(tensors[name], type=annotated_type)
     return with_nodes(replace(graph, outputs=tuple(outputs)), nodes, tensors)
 
 
@@ -101,10 +112,10 @@ def show_annotations(graph: Graph) -> Graph:
     renamed: dict[str, str] = {}
 
     def show(known: str, real: str, shown: str) -> None:
-        quant = _quant(graph.tensors[known])
+        quant, dtype = _quant(graph.tensors[known]), graph.type(known).integers
         assert quant is not None
         tensors.update({n: replace(graph.tensors[known], name=n) for n in (real, shown)})
-        attrs = {"scale": quant.scale[0], "zero_point": quant.zero_point[0]}
+        attrs = {"scale": quant.scale[0], "zero_point": quant.zero_point[0], "dtype": dtype.value}
         nodes.append(Node(shown, "fake_quant", (real,), (shown,), attrs, "mcugen:annotation"))
 
     for name in graph.inputs:

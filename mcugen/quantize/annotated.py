@@ -15,11 +15,11 @@ from typing import Any
 from mcugen.calibrate.histogram import Bounds
 from mcugen.errors import Fault, UsageError
 from mcugen.ir import DType, Graph, Node, Quant
-from mcugen.normalise.annotations import AVERAGING, keeps_scale
+from mcugen.normalise.annotations import AVERAGING, annotation_type, keeps_scale
 from mcugen.normalise.layout import LAYOUT
 from mcugen.ops import OPS
 from mcugen.ops.functions import X
-from mcugen.ops.op import activation_quant
+from mcugen.ops.op import activation_quant, limits
 from mcugen.ops.unary import clip_bounds
 from mcugen.rewrite import index_tensors
 
@@ -46,18 +46,19 @@ class Spread:
         for name in self.origins:
             quant = self.graph.type(name).quant
             assert quant is not None
-            found[name] = _bounds(quant)
+            found[name] = _bounds(quant, annotation_type(self.graph))
         return found
 
 
-def _bounds(quant: Quant) -> Bounds:
+def _bounds(quant: Quant, dtype: DType) -> Bounds:
     scale, zero = quant.scale[0], quant.zero_point[0]
-    return (-128 - zero) * scale, (127 - zero) * scale
+    low, high = limits(dtype)
+    return (low - zero) * scale, (high - zero) * scale
 
 
-def _on_grid(clip: Bounds, quant: Quant) -> bool:
+def _on_grid(clip: Bounds, quant: Quant, dtype: DType) -> bool:
     """Whether the bounds of a clip, where they cut anything off, are values of a quantization."""
-    low, high = _bounds(quant)
+    low, high = _bounds(quant, dtype)
     steps = [bound / quant.scale[0] for bound in clip if low < bound < high]
     return all(abs(step - round(step)) < 1e-3 for step in steps)
 
@@ -66,26 +67,27 @@ class _Walk:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.consumers = graph.consumers()
+        self.dtype = annotation_type(graph)
         self.quants = {
             n: t.type.quant for n, t in graph.tensors.items() if t.data is None and t.type.quant is not None
         }
         self.origins = dict.fromkeys(self.quants, FILE)
         self.bounds = {
-            n: _bounds(q) for n, q in self.quants.items()
+            n: _bounds(q, self.dtype) for n, q in self.quants.items()
         }  # of values, perhaps of tensors without a quant
 
     def take(self, name: str, quant: Quant | None, origin: str) -> bool:
         if quant is None or name in self.quants:
             return False
         self.quants[name], self.origins[name] = quant, origin
-        self.bounds.setdefault(name, _bounds(quant))
+        self.bounds.setdefault(name, _bounds(quant, self.dtype))
         return True
 
     def forward(self, node: Node, clips: bool) -> bool:
         """An annotation for the output, from the operator or its inputs. A clip can write any scale: its reader's is
         better than its input's, on which its bounds need not lie, so that it comes last (`clips`)."""
         out = node.outputs[0]
-        fixed = OPS[node.op].fixed_quant(node)
+        fixed = OPS[node.op].fixed_quant(node, self.dtype)
         if fixed is not None:
             return self.take(out, fixed, FIXED)
         active = [i for i in node.inputs if not self.graph.is_constant(i)]
@@ -104,12 +106,13 @@ class _Walk:
         if clip is not None and not clips:
             return known is reach
         found = list(dict.fromkeys(self.quants[i] for i in active if i in self.quants))
-        if not found or (clip is not None and not _on_grid(clip, found[0])):
-            return self.take(out, activation_quant(*reach), NEIGHBOUR)
-        holds = [q for q in found if _bounds(q)[0] <= min(reach[0], 0.0) and reach[1] <= _bounds(q)[1]]
+        if not found or (clip is not None and not _on_grid(clip, found[0], self.dtype)):
+            return self.take(out, activation_quant(*reach, self.dtype), NEIGHBOUR)
+        held = {q: _bounds(q, self.dtype) for q in found}
+        holds = [q for q, (low, high) in held.items() if low <= min(reach[0], 0.0) and reach[1] <= high]
         finest = min(holds, key=lambda q: q.scale[0], default=None)
         origin = self.origins[active[0]] if node.origin == LAYOUT and found else NEIGHBOUR
-        return self.take(out, finest or activation_quant(*reach), origin)
+        return self.take(out, finest or activation_quant(*reach, self.dtype), origin)
 
     def backward(self, name: str) -> bool:
         """An annotation for a tensor from what its readers give."""
@@ -138,7 +141,9 @@ def spread_annotations(graph: Graph) -> Spread:
             changed = any([walk.forward(node, clips) for node in graph.nodes])
             changed |= any([walk.backward(name) for name in reversed(active)])
     tensors = {
-        name: replace(t, type=replace(t.type, quant=walk.quants[name])) if name in walk.quants else t
+        name: replace(t, type=replace(t.type, quant=walk.quants[name], integers=walk.dtype))
+        if name in walk.quants
+        else t
         for name, t in graph.tensors.items()
     }
     indices = index_tensors(graph)
@@ -187,7 +192,7 @@ def origin_notes(spread: Spread, graph: Graph) -> list[str]:
         f"{len(spread.missing)} calibrated{_names(spread.missing)}",
     ]
     notes = [f"quantized model: ranges {', '.join(w for w in words if not w.startswith('0 '))}"]
-    steps = [n.inputs[0] for n in graph.nodes if n.op == "unary" and n.attrs["function"] == X]
+    steps = [n.inputs[0] for n in graph.nodes if n.op == "requantize" or n.attrs.get("function") == X]
     if steps:
         count = "1 rescaling" if len(steps) == 1 else f"{len(steps)} rescalings"
         notes.append(f"{count} where annotations differ{_names(steps)}")

@@ -34,7 +34,7 @@ DYNAMIC = ("DynamicQuantizeLinear", f"{_MICROSOFT}DynamicQuantizeMatMul")
 
 @dataclass(frozen=True)
 class Code:
-    """How a quantized activation's integers are to be read. `zero_point`: of the int8 form, that is uint8 - 128."""
+    """How a quantized activation's integers are to be read. `zero_point`: of the signed form, that is uint8 - 128."""
 
     scale: float
     zero_point: int
@@ -45,6 +45,11 @@ class Code:
     dynamic: bool = (
         False  # computed while the model runs: the real numbers stand for the integers, with scale 1
     )
+
+    @property
+    def signed(self) -> DType:
+        """The elements of the tensor that will hold it."""
+        return DType.INT8 if self.dtype is DType.UINT8 else self.dtype
 
     def __str__(self) -> str:
         shown = self.zero_point + (128 if self.dtype is DType.UINT8 else 0)
@@ -65,15 +70,24 @@ def read_code(ctx: Importer, n: OnnxNode) -> Code:
         dtype = ctx.coded[n.inputs[0]].dtype.value
     elif zero is None and n.attr("output_dtype"):
         dtype = helper.tensor_dtype_to_np_dtype(n.attr("output_dtype")).name
-    if dtype not in ("int8", "uint8"):
-        ctx.unsupported(n, f"{dtype} activations are not supported", "quantize activations to int8 or uint8")
+    if dtype not in ("int8", "uint8", "int16"):
+        fix = "quantize activations to int8, uint8 or int16"
+        ctx.unsupported(n, f"{dtype} activations are not supported", fix)
     number = float(np.float32(scale.reshape(())))
     if not np.isfinite(number) or number <= 0.0:
         ctx.invalid(n, f"the scale {number:g} is no positive number")
     shift = 128 if dtype == "uint8" else 0
     point = (0 if zero is None else int(zero.reshape(()))) - shift
+    if dtype == "int16" and point != 0:
+        fix = "quantize activations symmetrically (onnxruntime: ActivationSymmetric)"
+        ctx.unsupported(n, f"int16 activations have the zero point 0, not {point}", fix)
     names = (n.inputs[1], n.inputs[2] if n.has_input(2) else "")
-    return Code(number, point, DType(dtype), names, n.inputs[0], n.origin)
+    code = Code(number, point, DType(dtype), names, n.inputs[0], n.origin)
+    other = next((c for c in ctx.coded.values() if c.signed is not code.signed and not c.dynamic), None)
+    if other is not None:
+        fix = "quantize all activations to 8 bits or all to 16"
+        ctx.unsupported(n, f"its activation is {code.dtype}, that of {other.origin} {other.dtype}", fix)
+    return code
 
 
 def dequantize_constant(ctx: Importer, n: OnnxNode) -> list[Array]:

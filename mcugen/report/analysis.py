@@ -19,12 +19,11 @@ from mcugen.library import Library
 from mcugen.manifest import describe
 from mcugen.naming import c_name
 from mcugen.normalise.annotations import annotated
-from mcugen.pipeline import check_types, complete_ranges, final_graph, find_ranges, float_notes, lay_out, read
+from mcugen.pipeline import complete_ranges, final_graph, find_ranges, float_notes, lay_out, read, settle
 from mcugen.progress import Progress, silent, stage
 from mcugen.quantize.annotated import origin_notes, spread_annotations
-from mcugen.quantize.layers import check_wishes
 from mcugen.quantize.ptq import Ranges
-from mcugen.quantize.recipes import TRAITS, Recipe
+from mcugen.quantize.recipes import TRAITS
 from mcugen.render import render
 from mcugen.settings import make_settings
 
@@ -79,11 +78,8 @@ def analyze(
     graph = source.graph
     notes = list(source.notes)
     ranges: Ranges = {}
-    settings = make_settings(recipe_file, quantize, io, in_float, calib=calib)
-    recipe = settings.recipe or Recipe.INT8
-    check_types(recipe, settings, source.quantized)
-    check_wishes(graph, settings.layers)
-    calibrates = TRAITS[recipe].calibrated and not source.quantized
+    settings = settle(make_settings(recipe_file, quantize, io, in_float, calib=calib), source)
+    calibrates = TRAITS[settings.effective_recipe].calibrated and not source.quantized
     spread = spread_annotations(graph) if calibrates and annotated(graph) else None
     if spread:
         graph = spread.graph

@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 from onnx_net import Net, loaded, smooth_samples
-from onnxruntime.quantization import quantize_dynamic
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from quantized_net import INT8, QDQ, QOPERATOR, UINT8, built, dense, one_d, quantize, residual
 
 import mcugen
@@ -73,6 +73,18 @@ def test_files_of_torch(name: str, tmp_path: Path) -> None:
     assert report.float_report.agreement is not None
     assert report.float_report.sqnr > 35.0
     assert report.float_report.agreement >= 0.99
+    assert _no_float(tmp_path / "out" / manifest["name"])
+
+
+@pytest.mark.parametrize("network", [residual, one_d, dense])
+def test_int16_activations_make_a_16x8_library(network: Callable[[], Any], tmp_path: Path) -> None:
+    model, shape = network()
+    wide = {"activation_type": QuantType.QInt16, "extra_options": {"ActivationSymmetric": True}}
+    manifest, report = built(quantize(model, shape, tmp_path, quant_format=QDQ, **wide), tmp_path)
+    assert report.ok
+    assert manifest["quantization"]["recipe"] == "int16x8" and manifest["inputs"][0]["dtype"] == "int16"
+    assert report.float_report is not None and report.float_report.sqnr is not None
+    assert report.float_report.sqnr > 50.0 and report.float_report.agreement == 1.0
     assert _no_float(tmp_path / "out" / manifest["name"])
 
 
@@ -264,7 +276,7 @@ def test_contradictions_are_all_named() -> None:
 def test_what_is_not_supported_is_all_named() -> None:
     net = Quantized()
     x = net.input(1, 2, 6, 6)
-    wide = net.qdq(x, 0.02, np.int16(0))
+    odd = net.qdq(x, 0.02, np.int16(3))
     channels = net.add(
         "QuantizeLinear",
         x,
@@ -277,15 +289,23 @@ def test_what_is_not_supported_is_all_named() -> None:
         "QuantizeLinear", x, net.add("ReduceMax", x, keepdims=0), net.constant(np.int8(0)), name="computed"
     )
     whole = net.add("Relu", net.q(x, 0.1), name="whole")
-    model = net.model(wide, channels, computed, whole)
+    model = net.model(odd, channels, computed, whole)
     text = _faults(model, UnsupportedError)
     for words in (
-        "int16 activations are not supported",
+        "int16 activations have the zero point 0, not 3",
         '"channels": an activation with 2 scales',
         '"computed": its scale',
         '"whole": computes with the integers',
     ):
         assert words in text, text
+
+
+def test_8_and_16_bits_in_one_file_are_refused() -> None:
+    net = Quantized()
+    x = net.input(1, 2, 6, 6)
+    model = net.model(net.qdq(x, 0.02, np.int16(0)), net.qdq(x, 0.02, ZERO))
+    text = _faults(model, UnsupportedError)
+    assert "its activation is int8, that of onnx:QuantizeLinear" in text and "or all to 16" in text
 
 
 def test_mangled_files_are_refused_with_sentences(tmp_path: Path) -> None:
@@ -321,7 +341,7 @@ def test_mangled_files_are_refused_with_sentences(tmp_path: Path) -> None:
 def test_recipes_of_other_types(tmp_path: Path) -> None:
     model, shape = dense()
     path = quantize(model, shape, tmp_path, quant_format=QDQ)
-    with pytest.raises(UsageError, match="to 8 bits, int16x8 to 16"):
+    with pytest.raises(UsageError, match="to int8, int16x8 to int16"):
         mcugen.build(path, board="host", out=tmp_path / "out", quantize="int16x8", calib="random")
     build = mcugen.build(path, board="host", out=tmp_path / "out", quantize="float32")
     assert any("leaves the scales of its activations aside" in note for note in build.manifest["notes"])

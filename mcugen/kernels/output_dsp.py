@@ -1,0 +1,99 @@
+"""What kernels for the DSP extension share: the zero point in the bias, and the shortest exact requantization.
+
+`mcugen_requantize_<form>` of runtime_c/mcugen_output_dsp.h equals gemmlowp's double rounding under conditions that
+are proved here for every channel of a layer. SMMULR(2 * acc, M) is the rounded product, exact while |acc| < 2^30;
+dividing by 2^e with halves away from zero is (t - (t < 0) + 2^(e-1)) >> e, and the zero point joins the sum as
+zero_point * 2^e, which fits 32 bits while e <= 22.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from mcugen.fixed import INT32_MIN
+from mcugen.ir import Array, DType, Graph, Node
+from mcugen.kernels.kernel import Tables, Value
+from mcugen.ops.conv2d import output_range, requantization
+from mcugen.ops.op import limits
+
+MOST_RIGHT = 22  # bits of a right shift that leave room for the zero point
+ACCUMULATOR = 1 << 30  # |acc| below: twice it fits 32 bits
+
+
+class Form(StrEnum):
+    """Functions of mcugen_output_dsp.h, from the shortest to the most general."""
+
+    SHORT = "short"
+    CLAMPED = "clamped"
+    SHIFTED = "shifted"
+    WIDE = "wide"
+
+
+@dataclass(frozen=True, eq=False)
+class Rescaling:
+    """A layer's requantization: multipliers and shifts int64 [C], negative shifts to the right."""
+
+    form: Form
+    multiplier: Array
+    shift: Array
+
+
+def weight_sums(node: Node, graph: Graph) -> tuple[Array, Array]:
+    """(sum w, sum |w|) of each output channel, int64 [C]."""
+    w = graph.constant(node.inputs[1]).astype(np.int64)
+    axis = 3 if node.op == "depthwise_conv2d" else 0
+    others = tuple(i for i in range(w.ndim) if i != axis)
+    return w.sum(axis=others), np.abs(w).sum(axis=others)
+
+
+def folded_bias(node: Node, graph: Graph) -> Array:
+    """int64 [C]: the bias with which sum (x - zx) * w + bias = sum x * w + folded; padding must then be zx."""
+    sums, _ = weight_sums(node, graph)
+    return graph.constant(node.inputs[2]).astype(np.int64) - graph.type(node.inputs[0]).zero_point * sums
+
+
+def channel_bounds(node: Node, graph: Graph) -> Array:
+    """int64 [C]: what |accumulator| of each output channel cannot exceed."""
+    x = graph.type(node.inputs[0])
+    low, high = limits(x.dtype)
+    reach = max(high - x.zero_point, x.zero_point - low)
+    return weight_sums(node, graph)[1] * reach + np.abs(graph.constant(node.inputs[2]).astype(np.int64))
+
+
+def rescaling(node: Node, graph: Graph) -> Rescaling:
+    """The shortest form that is exact for every channel of the node, whose output is int8."""
+    bounds = channel_bounds(node, graph)
+    multiplier, shift = (np.broadcast_to(a, bounds.shape).copy() for a in requantization(node, graph))
+    assert (multiplier >= 0).all()
+    # |scaled| <= |acc|: where all of them round to nothing, the channel is its zero point
+    vanishes = (multiplier == 0) | ((shift < 0) & (bounds < 1 << np.maximum(-shift - 1, 0)))
+    multiplier[vanishes], shift[vanishes] = 0, -1
+    fits = (bounds << np.maximum(shift, 0) < ACCUMULATOR) & (shift >= -MOST_RIGHT)
+    full = output_range(node, graph) == limits(DType.INT8)
+    if not fits.all():
+        form = Form.WIDE
+    elif (shift >= 0).any():
+        form = Form.SHIFTED
+    else:
+        form = Form.SHORT if full else Form.CLAMPED
+    return Rescaling(form, multiplier, shift)
+
+
+def wrapped(x: Array) -> Array:
+    """int32 of int64, modulo 2^32: sums of instructions wrap, and the accumulator itself fits."""
+    return ((x - INT32_MIN) % (1 << 32) + INT32_MIN).astype(np.int32)
+
+
+def output_dsp(node: Node, graph: Graph, tables: Tables, layer: str) -> tuple[Value, ...]:
+    """An mcugen_output_dsp_t of the layer, for the form that `rescaling` finds."""
+    scaling = rescaling(node, graph)
+    return (
+        tables.add(f"{layer}_bias", wrapped(folded_bias(node, graph))),
+        tables.add(f"{layer}_multiplier", scaling.multiplier.astype(np.int32)),
+        tables.add(f"{layer}_shift", scaling.shift.astype(np.int8)),
+        graph.type(node.outputs[0]).zero_point,
+        *output_range(node, graph),
+    )
