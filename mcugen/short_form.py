@@ -20,6 +20,7 @@ from mcugen.ops import OPS
 from mcugen.ops.op import activation_limits
 
 PRODUCT_BITS = 14  # of the lower half of a product's factor
+NARROW_SHIFT = 20  # enough for nearly all sums; layers with one shift share a function
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def fits(*values: Ints | int) -> bool:
 
 
 def sum_form(node: Node, graph: Graph, *, narrow: bool = False) -> SumForm | None:
-    """The short form of an add or sub of int8 with the most bits that is exact on all pairs; None if none is known."""
+    """A short form of an add or sub of int8 that is exact on all pairs; None if none is known."""
     key = pairs(node, graph)
     return None if key is None else _sum_form(key, narrow)
 
@@ -108,7 +109,10 @@ def _sum_form(key: Pairs, narrow: bool) -> SumForm | None:
     more = 8 if narrow else 0
     # |term(a) + term(b) + bias| < (span + 256) * 2^shift
     top = 31 - math.ceil(math.log2(sum(ratios) * 255 + 256))
-    for shift in range(top, max(top - 3, 7), -1):
+    shifts = list(range(top, max(top - 3, 7), -1))
+    if narrow and top > NARROW_SHIFT:
+        shifts.insert(0, NARROW_SHIFT)
+    for shift in shifts:
         for factors in _factors(ratios, shift + more, 0 if narrow else 1):
             a, b = (s * f for s, f in zip(signs, factors, strict=True))
             a_terms, b_terms = (ALL_INT8 * f >> more for f in (a, b))
@@ -130,6 +134,37 @@ def _factors(ratios: tuple[float, float], bits: int, around: int) -> Iterator[tu
         a, b = (round(math.ldexp(r * (1.0 + more), bits)) for r in ratios)
         for i, j in steps:
             yield a + i, b + j
+
+
+@dataclass(frozen=True)
+class MeanForm:
+    """mean of `count` int8 = (bias + (sum * factor >> 16)) >> shift, halves away from zero, nothing leaving int32."""
+
+    factor: int
+    bias: int
+    shift: int
+
+
+@lru_cache(maxsize=256)
+def mean_form(count: int) -> MeanForm | None:
+    """The short form of an average of `count` int8 values, exact for all their sums; None if none is known.
+
+    The sum must fit int16: count <= 256.
+    """
+    if count > 256:
+        return None
+    sums = np.arange(-128 * count, 127 * count + 1, dtype=np.int64)
+    means = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
+    top = min(22, 14 + (count.bit_length() - 1))
+    for shift in range(top, max(top - 4, 0), -1):
+        exact = math.ldexp(1.0, shift + 16) / count
+        for factor in (math.floor(exact) + more for more in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 0)):
+            terms = sums * factor >> 16
+            least, most = biases(terms, means, shift, -129, 128)
+            bias = min(max(least, 0), most)
+            if least <= most and fits(factor, bias, bias + terms):
+                return MeanForm(factor, bias, shift)
+    return None
 
 
 def product_form(node: Node, graph: Graph) -> ProductForm | None:

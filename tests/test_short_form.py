@@ -7,7 +7,7 @@ import pytest
 
 from mcugen.fixed import ALL_INT8, INT32_MAX, INT32_MIN, Ints
 from mcugen.ir import Graph
-from mcugen.short_form import PRODUCT_BITS, biases, pairs, product_form, sum_form
+from mcugen.short_form import PRODUCT_BITS, biases, mean_form, pairs, product_form, sum_form
 from tests.graphs import int8_type, int16_type, one_node_graph
 
 
@@ -105,3 +105,15 @@ def test_biases_are_the_whole_interval() -> None:
     for bias in range(-20, 20):
         exact = np.array_equal(np.clip((bias + terms) >> 2, 0, 2), outputs)
         assert exact == (least <= bias <= most)
+
+
+def test_means_of_up_to_256_bytes() -> None:
+    for count in range(1, 257):
+        form = mean_form(count)
+        assert form is not None, count
+        sums = np.arange(-128 * count, 127 * count + 1, dtype=np.int64)
+        terms = form.bias + (sums * form.factor >> 16)
+        within(terms, np.array([form.factor, form.bias, sums.min() * 2**16, sums.max() * 2**16]))
+        wanted = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
+        np.testing.assert_array_equal(terms >> form.shift, wanted)
+    assert mean_form(257) is None

@@ -30,17 +30,13 @@ def clamp_fields(node: Node, graph: Graph) -> dict[str, Value]:
 class _Pairwise(Kernel):
     """What the short forms of operators of two int8 operands share: one C function per kind of loop and of clamp."""
 
-    headers = ("mcugen_broadcast.h", "mcugen_saturate.h")
+    headers: ClassVar[tuple[str, ...]] = ("mcugen_broadcast.h", "mcugen_saturate.h")
     each: ClassVar[float]  # cycles
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         if len(node_loops(node, graph)) > MAX_AXES:
             return f"broadcasting needs more than {MAX_AXES} nested loops"
-        return (
-            None
-            if self.form_fields(node, graph) is not None
-            else "32-bit products do not give the exact result"
-        )
+        return None if self.form_fields(node, graph) is not None else "no short form of its scales is exact"
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         return self.each * graph.type(node.outputs[0]).elements

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from native import SANITIZERS, compile_native, run_native
 
+from mcugen.bench.emulator import run_firmware
+from mcugen.bench.firmware import Vectors, build_firmware
 from mcugen.boards import load_board
 from mcugen.execute import rest, run
 from mcugen.ir import Array, DType, Graph, Node, Tensor
@@ -113,3 +115,22 @@ def check_kernel(
             for tensor, got in zip(graph.outputs, results, strict=True):
                 wanted = np.stack([e[tensor].reshape(-1).view(np.int8) for e in expected])
                 assert np.array_equal(got, wanted), f"{compiler} {flags}: output {tensor}"
+
+
+def check_on_board(graphs: Sequence[Graph], board: str, work: Path, inputs: int = 3, seed: int = 0) -> None:
+    """Assert that integer graphs compiled for an emulated board give the reference's bytes in every layer there."""
+    graph, target = merge(graphs), load_board(board)
+    arrays = samples_for(graph, inputs, seed)
+    library = lay_out(graph, target, "t", "test", "0" * 64, "test")
+    values = [
+        run(graph, dict(zip(graph.inputs, sample, strict=True))) for sample in zip(*arrays, strict=True)
+    ]
+
+    def stacked(name: str) -> Array:
+        return np.stack([v[name].reshape(-1) for v in values])
+
+    layers = [stacked(layer.node.outputs[0]) for layer in library.layers]
+    vectors = Vectors.from_arrays(arrays, [stacked(name) for name in graph.outputs], layers)
+    folder = write(Compiled(library, graph, {}, ()), work).path
+    result = run_firmware(build_firmware(folder, target, vectors, work / "firmware"), target)
+    assert result.ok, f"{result.wrong_bytes} wrong bytes, layers {result.wrong_layers[:5]}"
