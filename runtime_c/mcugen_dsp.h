@@ -22,10 +22,16 @@
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-#include <arm_acle.h>
 #define MCUGEN_DSP_INSTRUCTIONS 1
 #else
 #define MCUGEN_DSP_INSTRUCTIONS 0
+#endif
+
+/* Functions of their own that a library need not use. */
+#if defined(__GNUC__)
+#define MCUGEN_DSP_FUNCTION MCUGEN_CODE __attribute__((noinline, unused)) static
+#else
+#define MCUGEN_DSP_FUNCTION MCUGEN_CODE static
 #endif
 
 /* Words in memory at any address: compilers are told that such an access may touch any object. */
@@ -33,6 +39,8 @@
 typedef uint32_t __attribute__((may_alias, aligned(1))) mcugen_word_t;
 typedef uint16_t __attribute__((may_alias, aligned(1))) mcugen_half_t;
 typedef uint32_t __attribute__((may_alias)) mcugen_aligned_word_t;
+#else
+typedef uint32_t mcugen_aligned_word_t;
 #endif
 
 static inline uint32_t mcugen_load_word(const void *place)
@@ -82,20 +90,12 @@ static inline void mcugen_store_half(void *place, uint32_t half)
 /* The same at multiples of four bytes, where the compiler may join accesses. */
 static inline uint32_t mcugen_load_aligned_word(const void *place)
 {
-#if defined(__GNUC__)
     return *(const mcugen_aligned_word_t *)place;
-#else
-    return *(const uint32_t *)place;
-#endif
 }
 
 static inline void mcugen_store_aligned_word(void *place, uint32_t word)
 {
-#if defined(__GNUC__)
     *(mcugen_aligned_word_t *)place = word;
-#else
-    *(uint32_t *)place = word;
-#endif
 }
 
 /* The halves of a word, and a word of two halves. */
@@ -190,14 +190,33 @@ static inline uint32_t mcugen_pkhtb(uint32_t top, uint32_t bottom)
     return y;
 }
 
+/* Of bytes: the larger and the smaller ones. */
+static inline uint32_t mcugen_max8(uint32_t a, uint32_t b)
+{
+    uint32_t y;
+    __asm("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(y) : "r"(a), "r"(b));
+    return y;
+}
+
+static inline uint32_t mcugen_min8(uint32_t a, uint32_t b)
+{
+    uint32_t y;
+    __asm("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(y) : "r"(a), "r"(b));
+    return y;
+}
+
 static inline int32_t mcugen_ssat8(int32_t x)
 {
-    return __ssat(x, 8);
+    int32_t y;
+    __asm("ssat %0, #8, %1" : "=r"(y) : "r"(x));
+    return y;
 }
 
 static inline int32_t mcugen_ssat16(int32_t x)
 {
-    return __ssat(x, 16);
+    int32_t y;
+    __asm("ssat %0, #16, %1" : "=r"(y) : "r"(x));
+    return y;
 }
 
 static inline int64_t mcugen_smlald(uint32_t a, uint32_t b, int64_t sum)
@@ -328,6 +347,21 @@ static inline uint32_t mcugen_pkhbt(uint32_t bottom, uint32_t top)
 static inline uint32_t mcugen_pkhtb(uint32_t top, uint32_t bottom)
 {
     return (top & UINT32_C(0xFFFF0000)) | bottom >> 16;
+}
+
+static inline uint32_t mcugen_max8(uint32_t a, uint32_t b)
+{
+    uint32_t y = 0;
+    for (int32_t bit = 0; bit < 32; bit += 8) {
+        const int8_t p = (int8_t)(a >> bit & 255u), q = (int8_t)(b >> bit & 255u);
+        y |= (uint32_t)(uint8_t)(p >= q ? p : q) << bit;
+    }
+    return y;
+}
+
+static inline uint32_t mcugen_min8(uint32_t a, uint32_t b)
+{
+    return ~mcugen_max8(~a, ~b);
 }
 
 static inline int32_t mcugen_ssat8(int32_t x)

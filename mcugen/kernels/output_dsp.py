@@ -60,7 +60,8 @@ def channel_bounds(node: Node, graph: Graph) -> Array:
     x = graph.type(node.inputs[0])
     low, high = limits(x.dtype)
     reach = max(high - x.zero_point, x.zero_point - low)
-    return weight_sums(node, graph)[1] * reach + np.abs(graph.constant(node.inputs[2]).astype(np.int64))
+    bias = np.abs(graph.constant(node.inputs[2]).astype(np.int64))
+    return np.asarray(weight_sums(node, graph)[1] * reach + bias)
 
 
 def rescaling(node: Node, graph: Graph) -> Rescaling:

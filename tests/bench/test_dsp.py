@@ -46,6 +46,11 @@ def crossed(a: Array, b: Array) -> Array:
     return half(a, 0) * half(b, 1) + half(a, 1) * half(b, 0)
 
 
+def bytewise(of: Definition, a: Array, b: Array) -> Array:
+    parts = [(of(byte(a, i), byte(b, i)) & 0xFF) << 8 * i for i in range(4)]
+    return np.asarray(parts[0] | parts[1] | parts[2] | parts[3])
+
+
 def one(i: int, j: int) -> Definition:
     return lambda a, b, c, *_: c + half(a, i) * half(b, j)
 
@@ -82,6 +87,8 @@ FUNCTIONS: dict[str, tuple[str, Definition]] = {
     ),
     "pkhbt": (f"(int32_t)mcugen_pkhbt({WORDS})", lambda a, b, *_: pair(a, b)),
     "pkhtb": (f"(int32_t)mcugen_pkhtb({WORDS})", lambda a, b, *_: pair(b >> 16, a >> 16)),
+    "max8": (f"(int32_t)mcugen_max8({WORDS})", lambda a, b, *_: bytewise(np.maximum, a, b)),
+    "min8": (f"(int32_t)mcugen_min8({WORDS})", lambda a, b, *_: bytewise(np.minimum, a, b)),
     "ssat8": ("mcugen_ssat8(x[0])", lambda a, *_: np.clip(a, -128, 127)),
     "ssat16": ("mcugen_ssat16(x[0])", lambda a, *_: np.clip(a, -(2**15), 2**15 - 1)),
     "smlald_low": (f"(int32_t)mcugen_smlald({WORDS}, long_sum(x))", lambda a, b, c, *_: c + dual(a, b)),

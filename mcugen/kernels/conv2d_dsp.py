@@ -1,0 +1,281 @@
+"""conv2d and fully_connected for the DSP extension: inputs of two pixels as int16 columns, then one product of
+matrices, 2 pixels by 4 output channels at a time.
+
+Columns hold the window's bytes run by run (neighbouring bytes of one row of the input, or of one tap where taps are
+not neighbours), in the order in which SXTB16 takes a word apart; weights are packed in the same order.
+
+Two ways of computing sums. *Raw*: two weights in one half, H = w0 + 256 * w1, with the requantization in the same
+function; for every channel the generator proves that H fits, |acc| < 2^23, and the conditions of Form.SHORT. *Plain*:
+any weights, shifts and sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mcugen.access import Access, Direction
+from mcugen.boards import Board
+from mcugen.ir import Array, Graph, Node
+from mcugen.kernels.conv2d_portable import Geometry, accumulator_bound, geometry, reject_overflow
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.kernels.output_dsp import (
+    Form,
+    channel_bounds,
+    folded_bias,
+    output_dsp,
+    rescaling,
+    wrapped,
+)
+from mcugen.ops.conv2d import output_range
+
+EXACT = 1 << 23  # |acc| below: a sum times 256 wraps without loss
+
+
+@dataclass(frozen=True)
+class Window:
+    """A layer as the kernel walks over it: rows of the input are made longer where they follow each other."""
+
+    g: Geometry
+    row_pixels: int  # output pixels of one output row of the tensor
+    span: int  # columns of one run
+    runs: int  # runs of one row of the window
+
+    @property
+    def run(self) -> int:
+        """Bytes of a run."""
+        return self.span * self.g.x_channels // self.g.groups
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of inputs in a column, a run of odd length filled up."""
+        runs = self.g.planes * self.g.kernel[0] * self.runs
+        return runs * ((self.run + 1) // 2)
+
+    @property
+    def inside(self) -> tuple[int, int]:
+        """How many rows and columns of the input a window can begin at without reaching out of it."""
+        g = self.g
+        extents = [(k - 1) * d + 1 for k, d in zip(g.kernel, g.dilations, strict=True)]
+        return max(g.x[0] - extents[0] + 1, 0), max(g.x[1] - extents[1] + 1, 0)
+
+    @property
+    def padded(self) -> bool:
+        """Whether some window reaches out of the input."""
+        g = self.g
+        last = [(y - 1) * s - p for y, s, p in zip(g.y, g.strides, g.pads, strict=True)]
+        return any(g.pads) or last[0] >= self.inside[0] or last[1] >= self.inside[1]
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether output pixel t is of input pixel t alone."""
+        g = self.g
+        return (
+            g.kernel == g.strides == (1, 1) and g.groups == g.planes == 1 and g.x == g.y and not self.padded
+        )
+
+
+def window(node: Node, graph: Graph) -> Window:
+    """How the kernel walks over a layer."""
+    g = geometry(node, graph)
+    row_pixels = g.y[1]
+    whole_rows = g.kernel[1] == g.x[1] and g.y[1] == 1 and g.pads[1] == 0 and g.groups == g.planes == 1
+    if g.kernel == g.strides == (1, 1) and g.pads == (0, 0) and g.x == g.y:  # pixels are one row
+        pixels = (1, g.x[0] * g.x[1])
+        g = replace(g, x=pixels, y=pixels)
+    elif whole_rows and (g.dilations[1] == 1 or g.kernel[1] == 1):  # a row is one long pixel
+        g = replace(
+            g,
+            x=(1, g.x[0]),
+            y=(1, g.y[0]),
+            kernel=(1, g.kernel[0]),
+            strides=(1, g.strides[0]),
+            dilations=(1, g.dilations[0]),
+            pads=(0, g.pads[0]),
+            x_channels=g.x_channels * g.x[1],
+        )
+    joined = g.groups == 1 and (g.dilations[1] == 1 or g.kernel[1] == 1)
+    return Window(g, row_pixels, g.kernel[1] if joined else 1, 1 if joined else g.kernel[1])
+
+
+def block_channels(channels: int, block: int = 4) -> Array:
+    """int64 [blocks, block]: the channels of each block. The last block begins early rather than end late; where
+    there are too few for one, -1 stands for none."""
+    if channels < block:
+        return np.array([[*range(channels), *[-1] * (block - channels)]])
+    starts = [*range(0, channels - block + 1, block), *([channels - block] if channels % block else [])]
+    return np.asarray(np.add.outer(np.array(starts), np.arange(block)))
+
+
+def run_order(run: int) -> Array:
+    """Indices into a run by their place in the column: fours as SXTB16 takes them, the rest as it comes."""
+    fours = np.arange(run // 4 * 4).reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1)
+    return np.concatenate([fours, np.arange(run // 4 * 4, run)])
+
+
+def column_weights(node: Node, graph: Graph, w: Window) -> Array:
+    """int64 [groups, blocks, 4, 2 * pairs]: weights in the order of columns, 0 where nothing is."""
+    weights, g = graph.constant(node.inputs[1]).astype(np.int64), w.g
+    if g.planes > 1:
+        weights = weights.transpose(0, 3, 1, 2)
+    by_run = weights.reshape(g.groups, g.y_channels // g.groups, -1, w.run)[..., run_order(w.run)]
+    by_run = np.pad(by_run, [(0, 0)] * 3 + [(0, w.run % 2)])
+    columns = by_run.reshape(*by_run.shape[:2], -1)
+    columns = np.pad(columns, [(0, 0), (0, 1), (0, 2 * w.pairs - columns.shape[2])])  # channel -1 is 0
+    return columns[:, block_channels(g.y_channels // g.groups)]
+
+
+def by_block(values: Array, groups: int, fill: int, block: int = 4) -> Array:
+    """[groups, blocks, block] of values per output channel."""
+    each = np.pad(values.reshape(groups, -1), [(0, 0), (0, 1)], constant_values=fill)
+    return np.asarray(each[:, block_channels(values.size // groups, block)])
+
+
+def interleave(columns: Array, raw: bool) -> Array:
+    """uint32 [groups, blocks, pairs, channels / 2] of [groups, blocks, channels, 2 * pairs]: bytes w0[k], w1[k],
+    w0[k + 1], w1[k + 1] of two channels, or halves w0 + 256 * w1."""
+    first, second = (
+        columns[:, :, i::2].reshape(*columns.shape[:2], columns.shape[2] // 2, -1, 2) for i in (0, 1)
+    )
+    halves = (first + 256 * second if raw else (first & 255) + ((second & 255) << 8)) & 0xFFFF
+    words = halves[..., 0] | halves[..., 1] << 16
+    return words.swapaxes(2, 3).astype(np.uint32)
+
+
+def fits_raw(node: Node, graph: Graph, columns: Array) -> bool:
+    """Whether the conditions of raw sums and of the short requantization hold for every channel, whose weights are
+    [groups, blocks, channels, k]."""
+    if rescaling(node, graph).form not in (Form.SHORT, Form.CLAMPED):
+        return False
+    halves = columns[:, :, 0::2] + 256 * columns[:, :, 1::2]
+    bounds = by_block(channel_bounds(node, graph), columns.shape[0], 0, columns.shape[2])
+    small = (np.abs(folded_bias(node, graph)) < EXACT).all() and (bounds[:, :, 1::2] < EXACT).all()
+    return bool(small and halves.min() >= -(1 << 15) and halves.max() < 1 << 15)
+
+
+def is_raw(node: Node, graph: Graph) -> bool:
+    """Whether conv2d_dsp computes raw sums."""
+    return fits_raw(node, graph, column_weights(node, graph, window(node, graph)))
+
+
+def pixel_access(node: Node, graph: Graph, w: Window) -> Access:
+    """Pixel by pixel, a pixel's inputs before its outputs; only forward. Bytes, as elements are int8."""
+    g = w.g
+    t = np.arange(g.y[0] * g.y[1], dtype=np.int64)
+    at = [divmod(t, g.y[1])[axis] * g.strides[axis] - g.pads[axis] for axis in (0, 1)]
+    ends = [at[axis] + (g.kernel[axis] - 1) * g.dilations[axis] + 1 for axis in (0, 1)]
+    inside = [(np.clip(a, 0, n), np.clip(e, 0, n)) for a, e, n in zip(at, ends, g.x, strict=True)]
+    (top, bottom), (left, right) = inside
+    begin = (top * g.x[1] + left) * g.x_channels
+    end = ((bottom - 1) * g.x[1] + right) * g.x_channels + (g.planes - 1) * g.x[0] * g.x[1]
+    empty = (top >= bottom) | (left >= right)
+    begin, end = (np.where(empty, 0, side) for side in (begin, end))
+    written = t * g.y_channels
+    return Access(begin, end, written, written + g.y_channels, g.groups == 1, (Direction.ASCENDING,))
+
+
+class Conv2DDsp(Kernel):
+    name = "conv2d_dsp"
+    ops = ("conv2d", "fully_connected")
+    limits = ("sums that fit 32 bits, proved from the weights",)
+    headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_clamp_dsp.h", "mcugen_gemm_dsp.h")
+
+    def serves(self, board: Board) -> bool:
+        return board.isa.dsp
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        return reject_overflow(node, graph)
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        w = window(node, graph)
+        g, pairs = w.g, w.pairs
+        pixels, group_out = g.y[0] * g.y[1], g.y_channels // g.groups
+        blocks = len(block_channels(group_out))
+        raw = 109.0 + 66 * (pairs // 4) + 6 + 20 * (pairs % 4)
+        block = raw if is_raw(node, graph) else 26.0 * pairs + 200
+        runs = g.planes * g.kernel[0] * w.runs
+        gathered = runs * (40 + 1.7 * w.run) if not w.pointwise else 20 + 1.7 * w.run
+        pair = blocks * block + 60 + 2 * gathered
+        return 100.0 + g.groups * pair * ((pixels + 1) // 2)
+
+    def scratch(self, node: Node, graph: Graph) -> int:
+        w = window(node, graph)
+        return 8 * w.pairs + (2 * w.run if w.padded else 0)
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        return (pixel_access(node, graph, window(node, graph)), None, None)
+
+    def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
+        w, raw = window(node, graph), is_raw(node, graph)
+        name = f"{self.name}{'_pointwise' if w.pointwise else ''}{'' if raw else '_plain'}"
+        return name, {"raw": raw, "pointwise": w.pointwise}
+
+    def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        bound = f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights"
+        return (bound, f"sums: {'two in a word' if is_raw(node, graph) else 'plain'}")
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        w, raw = window(node, graph), is_raw(node, graph)
+        g = w.g
+        words = interleave(column_weights(node, graph, w), raw)
+        zero_point, (lo, hi) = graph.type(node.outputs[0]).zero_point, output_range(node, graph)
+        group_out = g.y_channels // g.groups
+        fields: dict[str, Value] = {"weights": tables.add(f"{layer}_weights", words)}
+        if raw:
+            fields |= {
+                "channels": tables.add(f"{layer}_channels", raw_channels(node, graph, g.groups)),
+                "rounding": 2 * zero_point + 1,
+                "lo": lo,
+                "hi": hi,
+            }
+        else:
+            fields |= {
+                "output": output_dsp(node, graph, tables, layer),
+                "wide": int(rescaling(node, graph).form is Form.WIDE),
+            }
+        blocks = len(block_channels(group_out))
+        fields |= {
+            "pairs": w.pairs,
+            "row_pixels": w.row_pixels,
+            "y_channels": g.y_channels,
+            "group_out": group_out,
+            "run": w.run,
+        }
+        if not w.pointwise:
+            fields |= {
+                "groups": g.groups,
+                "group_weights": words[0].size,
+                "group_blocks": blocks,
+                "planes": g.planes,
+                "x_height": g.x[0],
+                "x_width": g.x[1],
+                "x_channels": g.x_channels,
+                "y_width": g.y[1],
+                "kernel_height": g.kernel[0],
+                "runs": w.runs,
+                "span": w.span,
+                "span_channels": w.run // w.span,
+                "inside_rows": w.inside[0],
+                "inside_columns": w.inside[1],
+                "stride_h": g.strides[0],
+                "stride_w": g.strides[1],
+                "dilation_h": g.dilations[0],
+                "dilation_w": g.dilations[1],
+                "pad_top": g.pads[0],
+                "pad_left": g.pads[1],
+                "x_zero_point": graph.type(node.inputs[0]).zero_point,
+            }
+        rows = geometry(node, graph).y[0]
+        return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]
+
+
+def raw_channels(node: Node, graph: Graph, groups: int, block: int = 4) -> Array:
+    """int32 [groups, blocks, block, 2]: bias * 256 + right shift, multiplier."""
+    scaling = rescaling(node, graph)
+    bias = by_block(folded_bias(node, graph), groups, 0, block)
+    shift = by_block(-scaling.shift, groups, 1, block)
+    multiplier = by_block(scaling.multiplier, groups, 0, block)
+    return wrapped(np.stack([bias * 256 + shift, multiplier], axis=-1))

@@ -1,0 +1,111 @@
+"""conv2d_dsp equals the reference: on this computer through its twin, and on emulated cores."""
+
+from __future__ import annotations
+
+import numpy as np
+from graphs import int8_type, one_node_graph
+from harness import check_kernel
+from random_conv import random_conv, random_dense
+
+from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.kernels import KERNELS
+from mcugen.ops import OPS
+
+KERNEL = KERNELS["conv2d_dsp"]
+BOARD = "cortex-m4"
+CORES = ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+
+
+def conv(
+    rng: np.random.Generator,
+    x: tuple[int, int, int],
+    channels: int,
+    kernel: tuple[int, int] = (1, 1),
+    shifts: tuple[int, int] = (1, 12),
+    weights: tuple[int, int] = (-127, 127),
+    **attrs: object,
+) -> Graph:
+    """A convolution as networks have them: right shifts within `shifts`, weights within `weights`."""
+    given = {
+        "strides": (1, 1),
+        "dilations": (1, 1),
+        "pads": (0, 0, 0, 0),
+        "groups": 1,
+        "clamp": (-np.inf, np.inf),
+    }
+    full = {**given, **attrs}
+    groups = full["groups"]
+    assert isinstance(groups, int)
+    shape = (channels, *kernel, x[2] // groups)
+    first = bool(full.get("channels_first"))
+    xs = (1, x[2], *x[:2]) if first else (1, *x)
+    xt = Tensor("x", int8_type(xs, 0.05, int(rng.integers(-128, 128))))
+    steps = 2.0 ** (-rng.uniform(shifts[0], shifts[1], channels)) * 0.3 / 0.05
+    quant = Quant(tuple(float(np.float32(s)) for s in steps), (0,) * channels, 0)
+    w = rng.integers(weights[0], weights[1], shape, endpoint=True).astype(np.int8)
+    b = rng.integers(-(2**14), 2**14, channels).astype(np.int32)
+    wt = Tensor("w", TensorType(shape, DType.INT8, quant), w)
+    bt = Tensor("b", TensorType(b.shape, DType.INT32), b)
+    (y,) = OPS["conv2d"].infer(Node("y", "conv2d", (), (), full), [xt.type, wt.type, bt.type])
+    return one_node_graph("conv2d", [xt, wt, bt], full, int8_type(y.shape, 0.3, int(rng.integers(-128, 128))))
+
+
+def pointwise(rng: np.random.Generator) -> Graph:
+    h, w, ci, co = (int(v) for v in rng.integers(1, [6, 6, 40, 40]))
+    return conv(rng, (h, w, ci), co, clamp=(0.0, 6.0) if rng.random() < 0.3 else (-np.inf, np.inf))
+
+
+def windowed(rng: np.random.Generator) -> Graph:
+    groups = int(rng.choice([1, 1, 1, 2, 3]))
+    ci, co = (groups * int(v) for v in rng.integers(1, 12, 2))
+    kh, kw, sh, sw, dh, dw = (int(v) for v in rng.integers(1, [6, 6, 4, 4, 3, 3]))
+    pads = tuple(int(v) for v in rng.integers(0, 4, 4))
+    h, w = (kh - 1) * dh + int(rng.integers(1, 7)), (kw - 1) * dw + int(rng.integers(1, 7))
+    return conv(rng, (h, w, ci), co, (kh, kw), strides=(sh, sw), dilations=(dh, dw), pads=pads, groups=groups)
+
+
+def special(rng: np.random.Generator) -> list[Graph]:
+    """First layers, one-dimensional kernels, dilations, planes, edges of the conditions."""
+    same = {"pads": (1, 1, 1, 1)}
+    few: list[Graph] = [
+        conv(rng, (9, 7, 1), 8, (5, 4), strides=(2, 2), pads=(2, 1, 2, 2)),
+        conv(rng, (8, 8, 3), 8, (3, 3), strides=(2, 2), pads=(0, 0, 1, 1)),
+        conv(rng, (8, 9, 3), 16, (3, 3), **same),
+        conv(rng, (11, 12, 3), 5, (7, 7), strides=(2, 2), pads=(3, 3, 3, 3)),
+        conv(rng, (12, 1, 9), 7, (5, 1), dilations=(2, 1)),
+        conv(rng, (1, 12, 10), 3, (1, 3), strides=(1, 2), pads=(0, 1, 0, 1)),
+        conv(rng, (12, 4, 2), 6, (3, 4), pads=(1, 0, 1, 0)),
+        conv(rng, (5, 5, 16), 2, (3, 3), **same),
+        conv(rng, (5, 6, 8), 1, (1, 1), strides=(2, 2)),
+        conv(rng, (6, 5, 3), 6, (3, 3), channels_first=True, **same),
+        conv(rng, (5, 4, 20), 12, (1, 1), weights=(-128, 127)),
+        conv(rng, (5, 4, 20), 12, (3, 3), weights=(-128, 127), **same),
+        conv(rng, (4, 4, 40), 8, (3, 3), weights=(127, 127), **same),
+        conv(rng, (4, 4, 58), 9, (3, 3), weights=(-127, -127), shifts=(10, 14), **same),
+        conv(rng, (4, 4, 12), 8, (1, 1), shifts=(-8, 3)),
+        conv(rng, (4, 4, 12), 8, (1, 1), shifts=(1, 31)),
+        conv(rng, (4, 4, 12), 8, (2, 2), shifts=(0, 1)),
+        conv(rng, (3, 3, 4), 4, (7, 7), pads=(4, 4, 4, 4)),
+    ]
+    return few
+
+
+def test_pointwise() -> None:
+    rng = np.random.default_rng(1)
+    check_kernel([pointwise(rng) for _ in range(25)], board=BOARD, kernel="conv2d_dsp")
+
+
+def test_windows() -> None:
+    rng = np.random.default_rng(2)
+    check_kernel([windowed(rng) for _ in range(40)], board=BOARD, kernel="conv2d_dsp")
+
+
+def test_special_shapes() -> None:
+    check_kernel(special(np.random.default_rng(3)), board=BOARD, kernel="conv2d_dsp")
+
+
+def test_any_scale() -> None:
+    rng = np.random.default_rng(4)
+    graphs = [random_conv(rng) for _ in range(20)]
+    graphs += [random_dense(rng, lead) for lead in [(1,), (5,), (1, 4), (2, 3)] for _ in range(3)]
+    check_kernel(graphs, board=BOARD, kernel="conv2d_dsp")
