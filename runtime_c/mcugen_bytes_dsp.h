@@ -26,26 +26,25 @@ static inline uint32_t mcugen_upper_bytes(void)
         return y;                                                               \
     }
 
+static inline int32_t mcugen_smmlar(int32_t a, int32_t b, int32_t sum)
+{
+    int32_t y;
+    __asm("smmlar %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(sum));
+    return y;
+}
+
 MCUGEN_BYTES_SUM(smlawb, "smlawb")
 MCUGEN_BYTES_SUM(smlawt, "smlawt")
 
 #undef MCUGEN_BYTES_SUM
 
-static inline uint32_t mcugen_max_bytes(uint32_t a, uint32_t b)
-{
-    uint32_t y;
-    __asm("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(y) : "r"(a), "r"(b) : "cc");
-    return y;
-}
-
-static inline uint32_t mcugen_min_bytes(uint32_t a, uint32_t b)
-{
-    uint32_t y;
-    __asm("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(y) : "r"(a), "r"(b) : "cc");
-    return y;
-}
-
 #else
+
+/* sum + a * b / 2^32, half towards +infinity. */
+static inline int32_t mcugen_smmlar(int32_t a, int32_t b, int32_t sum)
+{
+    return mcugen_wrapping_add(sum, (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32));
+}
 
 /* sum + a * half of b / 2^16, rounded down: the bottom half, and the top one. */
 static inline int32_t mcugen_smlawb(int32_t a, uint32_t b, int32_t sum)
@@ -56,23 +55,6 @@ static inline int32_t mcugen_smlawb(int32_t a, uint32_t b, int32_t sum)
 static inline int32_t mcugen_smlawt(int32_t a, uint32_t b, int32_t sum)
 {
     return mcugen_wrapping_add(sum, (int32_t)(((int64_t)a * mcugen_top(b)) >> 16));
-}
-
-/* The larger, and the smaller, of each pair of int8 in two words. */
-static inline uint32_t mcugen_max_bytes(uint32_t a, uint32_t b)
-{
-    uint32_t y = 0;
-    for (int32_t shift = 0; shift < 32; shift += 8) {
-        const int8_t p = (int8_t)(a >> shift & 255u);
-        const int8_t q = (int8_t)(b >> shift & 255u);
-        y |= (uint32_t)(uint8_t)(p > q ? p : q) << shift;
-    }
-    return y;
-}
-
-static inline uint32_t mcugen_min_bytes(uint32_t a, uint32_t b)
-{
-    return ~mcugen_max_bytes(~a, ~b);
 }
 
 #endif

@@ -9,14 +9,14 @@
 #endif
 
 /* x, or the nearest of -128 and 127. */
-static inline int8_t mcugen_saturate(int32_t x)
+static inline int32_t mcugen_saturate(int32_t x)
 {
 #if defined(__ARM_FEATURE_SAT)
-    return (int8_t)__ssat(x, 8);
+    return __ssat(x, 8);
 #elif defined(__arm__) || defined(__riscv)
-    return (int8_t)(x == (int8_t)x ? x : (x >> 31) ^ 127);
+    return x == (int8_t)x ? x : (x >> 31) ^ 127;
 #else
-    return (int8_t)(x < -128 ? -128 : x > 127 ? 127 : x); /* vector minimum and maximum */
+    return x < -128 ? -128 : x > 127 ? 127 : x; /* vector minimum and maximum */
 #endif
 }
 

@@ -23,7 +23,12 @@ def in_step(node: Node, graph: Graph) -> bool:
 class _PairwiseDsp(_Pairwise):
     """What the short forms of two int8 operands on four bytes at a time share."""
 
-    headers: ClassVar[tuple[str, ...]] = ("mcugen_broadcast.h", "mcugen_dsp.h", "mcugen_bytes_dsp.h")
+    headers: ClassVar[tuple[str, ...]] = (
+        "mcugen_broadcast.h",
+        "mcugen_dsp.h",
+        "mcugen_bytes_dsp.h",
+        "mcugen_saturate.h",
+    )
     steps = "an innermost loop of at least 4 elements in which no operand is broadcast"
 
     def serves(self, board: Board) -> bool:

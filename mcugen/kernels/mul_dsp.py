@@ -17,11 +17,10 @@ class MulDsp(_PairwiseDsp):
         "at most 6 nested loops after merging axes",
         _PairwiseDsp.steps,
     )
-    headers = (*_PairwiseDsp.headers, "mcugen_output_dsp.h")
     each = 10.0
 
     def form_fields(self, node: Node, graph: Graph) -> dict[str, Value] | None:
-        """|product| <= 255^2 < 2^30: the short requantization is exact where the shift is to the right."""
+        """Of the short requantization, exact for |product| <= 255^2 < 2^30 where the shift is to the right."""
         a, b, y = (graph.type(name) for name in (*node.inputs, node.outputs[0]))
         factor, shift = multiplier(node, graph)
         if not -MOST_RIGHT <= shift <= -1:
@@ -30,6 +29,6 @@ class MulDsp(_PairwiseDsp):
             "a_offset": -a.zero_point,
             "b_offset": -b.zero_point,
             "multiplier": factor,
-            "shift": shift,
-            "rounding": 2 * y.zero_point + 1,
+            "rounding": (2 * y.zero_point + 1) << (-shift - 1),
+            "shift": -shift,
         }
