@@ -14,6 +14,7 @@ help:
 	@echo 'make recipes  measure every recipe on the example models, write docs/quantization.md'
 	@echo 'make docs     write docs/operators.md from the code'
 	@echo 'make tested   write docs/tested.md from a run of the operators'\'' tests'
+	@echo 'make code-bytes  measure the code of every kernel, for the choice between them'
 	@echo 'make fuzz     damaged model files for both importers'
 	@echo 'make wheel    build dist/*.whl'
 	@echo 'make clean    remove what the targets above made'
@@ -63,6 +64,10 @@ docs: setup-test
 .PHONY: tested
 tested: setup-test
 	$(PYTHON) tests/tested.py
+
+.PHONY: code-bytes
+code-bytes: setup-test
+	PYTHONPATH=. $(PYTHON) tests/code_bytes.py
 
 # FUZZ='--count 100000 --seed 7' for more or other mutants.
 .PHONY: fuzz

@@ -20,12 +20,14 @@ from mcugen.cli_options import (
     CalibOption,
     CalibrationOption,
     DebugLayersOption,
+    ExplainOption,
     FloatOption,
     FolderArgument,
     IoOption,
     JsonOption,
     ModelArgument,
     NameOption,
+    OptimizeOption,
     OutOption,
     PercentileOption,
     QuantizeOption,
@@ -97,6 +99,7 @@ def build(
     io: IoOption = None,
     in_float: FloatOption = None,
     recipe: RecipeOption = None,
+    optimize: OptimizeOption = None,
     debug_layers: DebugLayersOption = False,
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
@@ -117,6 +120,7 @@ def build(
         "quantize": quantize,
         "io": io,
         "recipe": recipe,
+        "optimize": optimize,
         "name": name,
         "debug_layers": debug_layers,
     }
@@ -277,6 +281,7 @@ def evaluate(
     epilog="""\b
 Examples:
   mcugen analyze kws.onnx --board nucleo-f446re
+  mcugen analyze kws.onnx --optimize size --explain
   mcugen analyze kws.onnx --json | jq .needs"""
 )
 def analyze(
@@ -288,6 +293,8 @@ def analyze(
     io: IoOption = None,
     in_float: FloatOption = None,
     recipe: RecipeOption = None,
+    optimize: OptimizeOption = None,
+    explain: ExplainOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
@@ -295,14 +302,29 @@ def analyze(
     Everything that is unsupported is listed at once (exit code 4); exit code 5 if it does not fit the board.
     """
     from mcugen.report import analysis, text
+    from mcugen.report.explain import print_explained
 
     bar, track = progress_bar()
     with bar:
-        result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or (), recipe)
+        result = analysis.analyze(
+            model,
+            board,
+            calib,
+            track,
+            signature,
+            quantize,
+            io,
+            in_float or (),
+            recipe,
+            optimize,
+            explain,
+        )
     if as_json:
         print(json.dumps(result, indent=1))
     else:
         text.print_analysis(result)
+        if explain:
+            print_explained(result)
     analysis.check(result)
 
 
