@@ -47,7 +47,7 @@ class AddDsp(_PairwiseDsp):
         "at most 6 nested loops after merging axes",
         _PairwiseDsp.steps,
     )
-    each = 6.75
+    each = 7.0
 
     def _form(self, node: Node, graph: Graph) -> SumForm | None:
         return sum_form(node, graph, narrow=True)

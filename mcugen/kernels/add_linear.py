@@ -70,7 +70,7 @@ class AddLinear(_Pairwise):
         "scales for which one product per operand gives the exact result",
         "at most 6 nested loops after merging axes",
     )
-    each = 13.0
+    each = 11.0
 
     def form_fields(self, node: Node, graph: Graph) -> dict[str, Value] | None:
         form = sum_form(node, graph)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from mcugen.boards import Board
@@ -19,6 +17,7 @@ class AveragePool2DDsp(_Pool2DDsp):
     name = "average_pool2d_dsp"
     ops = ("average_pool2d",)
     limits = (*_Pool2DDsp.limits, "the same number of cells in all windows, at most 256")
+    finish = 4.0
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         counted = cells(node, graph, counted_area(node, graph))
@@ -27,9 +26,6 @@ class AveragePool2DDsp(_Pool2DDsp):
         if mean_form(int(counted.flat[0])) is None:
             return "its windows have more than 256 cells"
         return super().reject(node, graph, board)
-
-    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        return (2.25 * math.prod(node.attrs["kernel"]) + 8.0) * graph.type(node.outputs[0]).elements
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         counted = int(cells(node, graph, counted_area(node, graph)).flat[0])

@@ -26,7 +26,9 @@ class AveragePool2DPortable(Kernel):
     headers = ("mcugen_window.h", "mcugen_mean.h")
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        return (4.0 * math.prod(node.attrs["kernel"]) + 30.0) * graph.type(node.outputs[0]).elements
+        cells, lanes = math.prod(node.attrs["kernel"]), self.variant(node, graph)[1]["lanes"]
+        each = 3.5 * cells + 25.0 if lanes == 4 else 6.0 * cells + 12.0
+        return each * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (window_row_access(node, graph, node.attrs["kernel"][0]),)

@@ -33,6 +33,7 @@ class _Pool2DDsp(Kernel):
 
     headers = ("mcugen_window.h", "mcugen_dsp.h", "mcugen_bytes_dsp.h")
     limits: ClassVar[tuple[str, ...]] = ("at least 4 channels",)
+    finish: ClassVar[float] = 0.0  # cycles per output, beside those of the cells
 
     def serves(self, board: Board) -> bool:
         return board.isa.dsp
@@ -41,8 +42,11 @@ class _Pool2DDsp(Kernel):
         return "fewer than 4 channels" if graph.type(node.inputs[0]).shape[-1] < 4 else None
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        each = 2.0 if stays_inside(node, graph) and math.prod(node.attrs["kernel"]) <= MOST_TAPS else 3.0
-        return (each * math.prod(node.attrs["kernel"]) + 6.0) * graph.type(node.outputs[0]).elements
+        cells, context = math.prod(node.attrs["kernel"]), self.variant(node, graph)[1]
+        each = (
+            0.9 * cells + 1.0 if context["whole"] else (1.5 if context["words"] == 2 else 2.3) * cells + 4.0
+        )
+        return (each + self.finish) * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (window_row_access(node, graph, node.attrs["kernel"][0]),)

@@ -53,7 +53,9 @@ class MaxPool2DPortable(Kernel):
     headers = ("mcugen_window.h",)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        return (6.0 * math.prod(node.attrs["kernel"]) + 16.0) * graph.type(node.outputs[0]).elements
+        cells, lanes = math.prod(node.attrs["kernel"]), self.variant(node, graph)[1]["lanes"]
+        each = 5.5 * cells + 10.0 if lanes == 4 else 7.0 * cells + 4.0
+        return each * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (window_row_access(node, graph, node.attrs["kernel"][0]),)

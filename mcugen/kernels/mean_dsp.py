@@ -39,7 +39,7 @@ class MeanDsp(Kernel):
         return None if -MOST_RIGHT <= shift <= -1 else f"its scales shift sums by {shift} bits"
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        return 2.0 * graph.type(node.inputs[0]).elements + 14.0 * graph.type(node.outputs[0]).elements
+        return 1.6 * graph.type(node.inputs[0]).elements + 14.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (reduction_access(node, graph),)

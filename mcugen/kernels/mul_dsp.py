@@ -17,7 +17,7 @@ class MulDsp(_PairwiseDsp):
         "at most 6 nested loops after merging axes",
         _PairwiseDsp.steps,
     )
-    each = 10.0
+    each = 9.5
 
     def form_fields(self, node: Node, graph: Graph) -> dict[str, Value] | None:
         """Of the short requantization, exact for |product| <= 255^2 < 2^30 where the shift is to the right."""

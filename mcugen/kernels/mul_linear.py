@@ -17,7 +17,7 @@ class MulLinear(_Pairwise):
         "at most 6 nested loops after merging axes",
     )
     context = {"product_bits": str(PRODUCT_BITS)}
-    each = 18.0
+    each = 17.0
 
     def form_fields(self, node: Node, graph: Graph) -> dict[str, Value] | None:
         form = product_form(node, graph)

@@ -10,7 +10,7 @@ import pytest
 from mcugen.boards import load_board
 from mcugen.ir import Graph
 from mcugen.kernels import KERNELS
-from mcugen.select import choose
+from mcugen.select import option
 from tests.emulated import need
 from tests.graphs import int8_type, one_node_graph
 from tests.kernels.harness import check_kernel, check_on_board
@@ -63,16 +63,13 @@ def test_emulated_cores(core: str, tmp_path: Path) -> None:
 
 
 def test_is_chosen_where_both_operands_go_on_byte_by_byte() -> None:
-    board = load_board("cortex-m4")
-
     def chosen(a: tuple[int, ...], b: tuple[int, ...], core: str = "cortex-m4") -> str:
         y = int8_type(np.broadcast_shapes(a, b), 1.5)
         graph = one_node_graph("add", [int8_type(a), int8_type(b)], {}, y)
-        kernel = choose(graph.nodes[0], graph, load_board(core))
-        assert not isinstance(kernel, str)
-        return kernel.name
+        board = load_board(core)
+        able = option(graph.nodes[0], graph, board).able
+        return min(able, key=lambda kernel: kernel.cycles(graph.nodes[0], graph, board)).name
 
-    assert board.isa.dsp
     assert chosen((1, 4, 5), (1, 4, 5)) == chosen((1, 4, 5), (1, 1, 5)) == "add_dsp"
     assert chosen((1, 4, 3), (1, 1, 3)) == chosen((1, 4, 5), (1, 4, 1)) == "add_linear"
     assert chosen((1, 4, 5), (1, 4, 5), "cortex-m3") == "add_linear"
