@@ -12,7 +12,6 @@ from graphs import int8_type
 from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import Graph, Node, Tensor
-from mcugen.kernels import KERNELS
 from mcugen.kernels.kernel import Call, Kernel, Tables, read_first_access
 
 
@@ -79,6 +78,4 @@ class Kernels:
         """A kernel and its costs of the layers n0, n1, ...; None: it cannot run that layer."""
         by_name = {f"n{i}": cost for i, cost in enumerate(costs) if cost is not None}
         self.known[name] = Fake(name, by_name, size, function)
-        for other in [k for k in KERNELS if k not in self.known]:
-            self.patch.delitem(KERNELS, other)
-        self.patch.setitem(KERNELS, name, self.known[name])
+        self.patch.setattr("mcugen.select.KERNELS", self.known)  # not in it: its order would change
