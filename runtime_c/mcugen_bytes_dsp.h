@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* mcugen_bytes_dsp.h - instructions of the Arm DSP extension for kernels that take four bytes at a time, each with its
- * twin in plain C. */
+/* mcugen_bytes_dsp.h - instructions of the Arm DSP extension for kernels that take four bytes or two halves at a
+ * time, each with its twin in plain C. */
 #ifndef MCUGEN_BYTES_DSP_H
 #define MCUGEN_BYTES_DSP_H
 
@@ -33,12 +33,52 @@ static inline int32_t mcugen_smmlar(int32_t a, int32_t b, int32_t sum)
     return y;
 }
 
+static inline int32_t mcugen_twice(int32_t x)
+{
+    int32_t y;
+    __asm("qadd %0, %1, %1" : "=r"(y) : "r"(x));
+    return y;
+}
+
+static inline uint32_t mcugen_max16(uint32_t a, uint32_t b)
+{
+    uint32_t y;
+    __asm("ssub16 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(y) : "r"(a), "r"(b));
+    return y;
+}
+
+static inline uint32_t mcugen_min16(uint32_t a, uint32_t b)
+{
+    uint32_t y;
+    __asm("ssub16 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(y) : "r"(a), "r"(b));
+    return y;
+}
+
 MCUGEN_BYTES_SUM(smlawb, "smlawb")
 MCUGEN_BYTES_SUM(smlawt, "smlawt")
 
 #undef MCUGEN_BYTES_SUM
 
 #else
+
+/* 2 x, saturating. */
+static inline int32_t mcugen_twice(int32_t x)
+{
+    return mcugen_saturating_shift_left(x, 1);
+}
+
+/* The larger, and the smaller, of each pair of int16 in two words. */
+static inline uint32_t mcugen_max16(uint32_t a, uint32_t b)
+{
+    const int32_t bottom = mcugen_bottom(a) > mcugen_bottom(b) ? mcugen_bottom(a) : mcugen_bottom(b);
+    const int32_t top = mcugen_top(a) > mcugen_top(b) ? mcugen_top(a) : mcugen_top(b);
+    return mcugen_halves(bottom, top);
+}
+
+static inline uint32_t mcugen_min16(uint32_t a, uint32_t b)
+{
+    return ~mcugen_max16(~a, ~b);
+}
 
 /* sum + a * b / 2^32, half towards +infinity. */
 static inline int32_t mcugen_smmlar(int32_t a, int32_t b, int32_t sum)

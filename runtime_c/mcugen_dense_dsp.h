@@ -49,14 +49,13 @@ MCUGEN_DSP_FUNCTION void mcugen_dense_raw(mcugen_dense_t *dense)
     "lsl " first ", " first ", #1\n\t"      \
     "asr " both ", " both ", #7\n\t"
 #define MCUGEN_CHANNEL(a, word, multiplier) \
-    "ldr r10, [r12, #" multiplier "]\n\t"   \
-    "ldrb r11, [r12, #" word "]\n\t"        \
-    "smmulr " a ", " a ", r10\n\t"          \
-    "lsl r1, lr, r11\n\t"                   \
-    "add " a ", " a ", " a ", asr #31\n\t"  \
-    "add " a ", " a ", r1, asr #1\n\t"      \
-    "asr " a ", " a ", r11\n\t"             \
-    "ssat " a ", #8, " a "\n\t"
+    "ldr r10, [r12, #" word "]\n\t"         \
+    "ldr r11, [r12, #" multiplier "]\n\t"   \
+    "lsl r1, lr, r10\n\t"                   \
+    "add r1, r1, " a ", asr #31\n\t"        \
+    "smmlar " a ", " a ", r11, r1\n\t"      \
+    "asr " a ", " a ", r10\n\t"             \
+    "ssat " a ", #8, " a ", asr #1\n\t"
     /* No operand but the structure, and all that must be kept is pushed: any compiler has registers left. */
     __asm volatile("push {r4-r11, lr}\n\t"
                    "mov r3, %0\n\t"
@@ -156,9 +155,9 @@ MCUGEN_DSP_FUNCTION void mcugen_dense_raw(mcugen_dense_t *dense)
             }
             const int32_t second = mcugen_wrapping_add(both, ~first + 1) >> 8;
             dense->y[k] =
-                (int8_t)mcugen_requantize_short(first, channel[1], -(channel[0] & 255), dense->rounding);
+                (int8_t)mcugen_requantize_short(first, channel[1], -(channel[0] & 255) - 1, dense->rounding);
             dense->y[k + 1] =
-                (int8_t)mcugen_requantize_short(second, channel[3], -(channel[2] & 255), dense->rounding);
+                (int8_t)mcugen_requantize_short(second, channel[3], -(channel[2] & 255) - 1, dense->rounding);
         }
         dense->y += 8;
         dense->weights += 8 * words;

@@ -32,6 +32,8 @@ from mcugen.kernels.output_dsp import (
 )
 from mcugen.ops.conv2d import output_range
 
+BATCH = 8  # twos of pixels at most,
+BATCH_BYTES = 256  # and bytes of their columns
 EXACT = 1 << 23  # |acc| below: a sum times 256 wraps without loss
 
 
@@ -54,6 +56,18 @@ class Window:
         """Pairs of inputs in a column, a run of odd length filled up."""
         runs = self.g.planes * self.g.kernel[0] * self.runs
         return runs * ((self.run + 1) // 2)
+
+    @property
+    def batch(self) -> int:
+        """Twos of pixels whose columns are gathered before any of them is computed."""
+        return min(max(BATCH_BYTES // (8 * self.pairs), 1), BATCH) if self.g.groups == 1 else 1
+
+    @property
+    def constant_run(self) -> int:
+        """Bytes of a run where the C function is to know it: of first layers, whose inputs have few channels."""
+        g = self.g
+        short = self.run < 16 and g.kernel[0] > 1
+        return self.run if short and self.runs == g.planes == g.groups == 1 else 0
 
     @property
     def inside(self) -> tuple[int, int]:
@@ -121,7 +135,8 @@ def column_weights(node: Node, graph: Graph, w: Window) -> Array:
     weights, g = graph.constant(node.inputs[1]).astype(np.int64), w.g
     if g.planes > 1:
         weights = weights.transpose(0, 3, 1, 2)
-    by_run = weights.reshape(g.groups, g.y_channels // g.groups, -1, w.run)[..., run_order(w.run)]
+    by_tap = weights.reshape(g.groups, g.y_channels // g.groups, g.planes, g.kernel[0], w.runs, w.run)
+    by_run = by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run)[..., run_order(w.run)]
     by_run = np.pad(by_run, [(0, 0)] * 3 + [(0, w.run % 2)])
     columns = by_run.reshape(*by_run.shape[:2], -1)
     columns = np.pad(columns, [(0, 0), (0, 1), (0, 2 * w.pairs - columns.shape[2])])  # channel -1 is 0
@@ -203,15 +218,30 @@ class Conv2DDsp(Kernel):
 
     def scratch(self, node: Node, graph: Graph) -> int:
         w = window(node, graph)
-        return 8 * w.pairs + (2 * w.run if w.padded else 0)
+        return 8 * w.pairs * w.batch + (2 * w.run if w.padded else 0)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (pixel_access(node, graph, window(node, graph)), None, None)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         w, raw = window(node, graph), is_raw(node, graph)
-        name = f"{self.name}{'_pointwise' if w.pointwise else ''}{'' if raw else '_plain'}"
-        return name, {"raw": raw, "pointwise": w.pointwise}
+        run, rows = w.constant_run, w.g.kernel[0]
+        kinds = [
+            "pointwise"
+            if w.pointwise
+            else "grouped"
+            if w.g.groups > 1
+            else f"runs_{run}_{rows}"
+            if run
+            else "",
+            "" if raw else "plain",
+        ]
+        context = {"raw": raw, "pointwise": w.pointwise, "grouped": w.g.groups > 1}
+        return "_".join([self.name, *filter(None, kinds)]), {
+            **context,
+            "constant_run": run,
+            "constant_rows": rows,
+        }
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         bound = f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights"
@@ -239,6 +269,7 @@ class Conv2DDsp(Kernel):
         blocks = len(block_channels(group_out))
         fields |= {
             "pairs": w.pairs,
+            "batch": w.batch,
             "row_pixels": w.row_pixels,
             "y_channels": g.y_channels,
             "group_out": group_out,
@@ -260,6 +291,9 @@ class Conv2DDsp(Kernel):
                 "span_channels": w.run // w.span,
                 "inside_rows": w.inside[0],
                 "inside_columns": w.inside[1],
+                "row_step": g.dilations[0] * g.x[1] * g.x_channels,
+                "run_step": g.dilations[1] * g.x_channels,
+                "plane_step": g.x[0] * g.x[1],
                 "stride_h": g.strides[0],
                 "stride_w": g.strides[1],
                 "dilation_h": g.dilations[0],
@@ -273,9 +307,9 @@ class Conv2DDsp(Kernel):
 
 
 def raw_channels(node: Node, graph: Graph, groups: int, block: int = 4) -> Array:
-    """int32 [groups, blocks, block, 2]: bias * 256 + right shift, multiplier."""
+    """int32 [groups, blocks, block, 2]: bias * 256 + right shift - 1, multiplier."""
     scaling = rescaling(node, graph)
     bias = by_block(folded_bias(node, graph), groups, 0, block)
-    shift = by_block(-scaling.shift, groups, 1, block)
+    shift = by_block(-scaling.shift - 1, groups, 0, block)
     multiplier = by_block(scaling.multiplier, groups, 0, block)
     return wrapped(np.stack([bias * 256 + shift, multiplier], axis=-1))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,6 @@ from mcugen.boards import load_board
 from mcugen.ir import Graph
 from mcugen.kernels import KERNELS
 from mcugen.select import option
-from tests.emulated import need
 from tests.graphs import int8_type, one_node_graph
 from tests.kernels.harness import check_kernel, check_on_board
 from tests.kernels.test_add_linear import all_pairs
@@ -56,10 +53,9 @@ def test_every_pair_of_bytes_under_usual_scales() -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_emulated_cores(core: str, tmp_path: Path) -> None:
-    need(core)
+def test_emulated_cores(core: str) -> None:
     rng = np.random.default_rng(1)
-    check_on_board([g for op in ("add", "sub") for g in dsp_graphs(op, "add_dsp", rng, 1)], core, tmp_path)
+    check_on_board([g for op in ("add", "sub") for g in dsp_graphs(op, "add_dsp", rng, 1)], core)
 
 
 def test_is_chosen_where_both_operands_go_on_byte_by_byte() -> None:

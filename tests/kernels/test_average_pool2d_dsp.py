@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mcugen.boards import load_board
 from mcugen.ir import Graph
 from mcugen.kernels import KERNELS
-from tests.emulated import need
 from tests.graphs import int8_type, one_node_graph
 from tests.kernels.harness import check_kernel, check_on_board
 from tests.kernels.test_add_dsp import CORES
@@ -38,9 +35,8 @@ def test_random_pools() -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_emulated_cores(core: str, tmp_path: Path) -> None:
-    need(core)
-    check_on_board([*taken(12, 4), whole(16, 16, 8)], core, tmp_path)
+def test_emulated_cores(core: str) -> None:
+    check_on_board([*taken(12, 4), whole(16, 16, 8)], core)
 
 
 def test_rejects_windows_that_are_too_large_or_differ() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from graphs import int8_type, one_node_graph
-from harness import check_kernel
+from harness import BUILDS, check_kernel, check_on_board
 from random_conv import random_conv, random_dense
 
+from mcugen.access import Direction
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.kernels import KERNELS
+from mcugen.kernels.kernel import Tables
 from mcugen.ops import OPS
 
 KERNEL = KERNELS["conv2d_dsp"]
@@ -90,22 +93,69 @@ def special(rng: np.random.Generator) -> list[Graph]:
     return few
 
 
+# Without sanitizers for many layers; they look at few.
+PLAIN = (("gcc", ("-O2",)),)
+
+
 def test_pointwise() -> None:
     rng = np.random.default_rng(1)
-    check_kernel([pointwise(rng) for _ in range(25)], board=BOARD, kernel="conv2d_dsp")
+    check_kernel([pointwise(rng) for _ in range(16)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
 
 
 def test_windows() -> None:
     rng = np.random.default_rng(2)
-    check_kernel([windowed(rng) for _ in range(40)], board=BOARD, kernel="conv2d_dsp")
-
-
-def test_special_shapes() -> None:
-    check_kernel(special(np.random.default_rng(3)), board=BOARD, kernel="conv2d_dsp")
+    check_kernel([windowed(rng) for _ in range(30)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
 
 
 def test_any_scale() -> None:
     rng = np.random.default_rng(4)
-    graphs = [random_conv(rng) for _ in range(20)]
+    graphs = [random_conv(rng) for _ in range(12)]
     graphs += [random_dense(rng, lead) for lead in [(1,), (5,), (1, 4), (2, 3)] for _ in range(3)]
+    check_kernel(graphs, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
+
+
+def test_special_shapes_with_sanitizers() -> None:
+    check_kernel(special(np.random.default_rng(3)), 4, board=BOARD, builds=BUILDS[1:], kernel="conv2d_dsp")
+
+
+@pytest.mark.slow
+def test_more_of_all_with_sanitizers() -> None:
+    rng = np.random.default_rng(5)
+    graphs = [make(rng) for make in (pointwise, windowed, random_conv) for _ in range(12)]
     check_kernel(graphs, board=BOARD, kernel="conv2d_dsp")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", CORES)
+def test_on_board(core: str) -> None:
+    """The instructions, too: special layers and random ones, -128 and 127 among the inputs."""
+    rng = np.random.default_rng(6)
+    check_on_board([*special(rng), pointwise(rng), windowed(rng), windowed(rng)], core)
+
+
+def test_conditions_decide() -> None:
+    rng = np.random.default_rng(7)
+    shape = (4, 4, 64)
+    raw = {
+        "usual": conv(rng, shape, 8),
+        "left shift": conv(rng, shape, 8, shifts=(-2, -1)),
+        "-128 beside a negative weight": conv(rng, shape, 8, weights=(-128, -128)),
+        "sums beyond 2^23": conv(rng, (4, 4, 1024), 8, weights=(127, 127)),
+    }
+    variants = {name: KERNEL.variant(g.nodes[0], g)[1]["raw"] for name, g in raw.items()}
+    assert variants == {name: name == "usual" for name in raw}
+
+
+def test_pixels_in_place() -> None:
+    """A 1x1 convolution that keeps its channels may write over its input."""
+    graph = conv(np.random.default_rng(8), (5, 5, 8), 8)
+    (access, *_) = KERNEL.access(graph.nodes[0], graph)
+    assert access is not None and access.distance(Direction.ASCENDING) == 0
+
+
+def test_one_row_at_a_time() -> None:
+    """Ranges of output rows, whatever they hold, give the whole."""
+    rng = np.random.default_rng(9)
+    graph = conv(rng, (5, 7, 3), 6, (3, 3), pads=(1, 1, 1, 1))
+    (call,) = KERNEL.calls(graph.nodes[0], graph, Tables(), "l")
+    assert call.rows == 5 and call.fields["row_pixels"] == 7

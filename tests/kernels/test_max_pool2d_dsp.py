@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 
 from mcugen.ir import Graph
 from mcugen.kernels.max_pool2d_dsp import stays_inside
-from tests.emulated import need
 from tests.kernels.harness import check_kernel, check_on_board
 from tests.kernels.test_add_dsp import CORES
 from tests.kernels.test_max_pool2d_portable import random_pool
@@ -34,6 +32,5 @@ def test_random_pools() -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_emulated_cores(core: str, tmp_path: Path) -> None:
-    need(core)
-    check_on_board(pools("max_pool2d", 12, 2), core, tmp_path)
+def test_emulated_cores(core: str) -> None:
+    check_on_board(pools("max_pool2d", 12, 2), core)

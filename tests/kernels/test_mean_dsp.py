@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from mcugen.boards import load_board
 from mcugen.ir import Graph
 from mcugen.kernels import KERNELS
-from tests.emulated import need
 from tests.kernels.harness import check_kernel, check_on_board
 from tests.kernels.test_add_dsp import CORES
 from tests.kernels.test_mean_portable import mean
@@ -44,9 +41,8 @@ def test_random_means_and_sums() -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_emulated_cores(core: str, tmp_path: Path) -> None:
-    need(core)
-    check_on_board(graphs(8), core, tmp_path)
+def test_emulated_cores(core: str) -> None:
+    check_on_board(graphs(8), core)
 
 
 def test_rejects_what_halves_of_words_do_not_hold() -> None:

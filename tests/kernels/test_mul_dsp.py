@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from mcugen.boards import load_board
 from mcugen.kernels import KERNELS
-from tests.emulated import need
 from tests.graphs import int8_type, one_node_graph
 from tests.kernels.harness import check_kernel, check_on_board
 from tests.kernels.test_add_dsp import CORES, dsp_graphs
@@ -40,9 +37,8 @@ def test_every_pair_of_bytes_under_usual_scales() -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_emulated_cores(core: str, tmp_path: Path) -> None:
-    need(core)
-    check_on_board(dsp_graphs("mul", "mul_dsp", np.random.default_rng(1), 2), core, tmp_path)
+def test_emulated_cores(core: str) -> None:
+    check_on_board(dsp_graphs("mul", "mul_dsp", np.random.default_rng(1), 2), core)
 
 
 def test_shifts_to_the_right_alone() -> None:
