@@ -15,7 +15,7 @@ from tests.kernels.test_add_portable import SHAPES, random_binary
 KERNEL = KERNELS["add_linear"]
 
 
-def served(op: str, kernel: str, rng: np.random.Generator, each: int = 3) -> list[Graph]:
+def served(op: str, kernel: str, rng: np.random.Generator, each: int = 2) -> list[Graph]:
     """Random nodes of many shapes that the kernel takes."""
     board = load_board("host")
     graphs = [random_binary(op, shapes, rng) for shapes in SHAPES for _ in range(each)]
