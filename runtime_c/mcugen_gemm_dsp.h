@@ -313,36 +313,78 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
 #endif
 }
 
-/* The sums of four channels of both pixels, [p][c], without bias, for any weights: two channels' bytes side by side,
- * w[0][k], w[1][k], w[0][k + 1], w[1][k + 1]. Gives where the next weights are. */
+/* The sums of four channels of both pixels, [p][c], without bias, of one or more pairs of inputs from x to end, for any
+ * weights: two channels' bytes side by side, w[0][k], w[1][k], w[0][k + 1], w[1][k + 1]. Gives where the next weights are.
+ */
 MCUGEN_DSP_FUNCTION const uint32_t *mcugen_gemm_sums(const mcugen_aligned_word_t *x,
                                                      const mcugen_aligned_word_t *end, const uint32_t *w,
                                                      int32_t sums[8])
 {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
-    for (; x != end; x += 2) {
-        const uint32_t p = x[0], q = x[1], a = w[0], b = w[1];
-        w += 2;
-        const uint32_t a0 = mcugen_sxtb16(a), a1 = mcugen_sxtb16_ror8(a);
-        s0 = mcugen_smlad(p, a0, s0);
-        s1 = mcugen_smlad(p, a1, s1);
-        s4 = mcugen_smlad(q, a0, s4);
-        s5 = mcugen_smlad(q, a1, s5);
-        const uint32_t b0 = mcugen_sxtb16(b), b1 = mcugen_sxtb16_ror8(b);
-        s2 = mcugen_smlad(p, b0, s2);
-        s3 = mcugen_smlad(p, b1, s3);
-        s6 = mcugen_smlad(q, b0, s6);
-        s7 = mcugen_smlad(q, b1, s7);
+#if MCUGEN_DSP_INSTRUCTIONS
+/* r0 columns, r1 weights, r2 to r9 sums; a pair is 64 bytes of code, of which four make the loop. */
+#define MCUGEN_PAIR               \
+    "ldr r10, [r0], #8\n\t"       \
+    "ldr r11, [r0, #-4]\n\t"      \
+    "ldr r12, [r1], #8\n\t"       \
+    "sxtb16 lr, r12\n\t"          \
+    "sxtb16 r12, r12, ror #8\n\t" \
+    "smlad r2, r10, lr, r2\n\t"   \
+    "smlad r6, r11, lr, r6\n\t"   \
+    "smlad r3, r10, r12, r3\n\t"  \
+    "smlad r7, r11, r12, r7\n\t"  \
+    "ldr r12, [r1, #-4]\n\t"      \
+    "sxtb16 lr, r12\n\t"          \
+    "sxtb16 r12, r12, ror #8\n\t" \
+    "smlad r4, r10, lr, r4\n\t"   \
+    "smlad r8, r11, lr, r8\n\t"   \
+    "smlad r5, r10, r12, r5\n\t"  \
+    "smlad r9, r11, r12, r9\n\t"
+    const int32_t skip = (-(int32_t)(end - x) / 2 & 3) * 64;
+    __asm volatile("mov r0, %0\n\t"
+                   "mov r1, %2\n\t"
+                   "mov r2, %1\n\t"
+                   "mov r3, %3\n\t"
+                   "mov r12, %4\n\t"
+                   "push {r4-r11, lr}\n\t"
+                   "push {r2, r3}\n\t"
+                   "adr.w lr, 2f\n\t"
+                   "add lr, lr, r12\n\t"
+                   "add lr, lr, #1\n\t"
+                   "mov r2, #0\n\t"
+                   "mov r3, #0\n\t"
+                   "mov r4, #0\n\t"
+                   "mov r5, #0\n\t"
+                   "mov r6, #0\n\t"
+                   "mov r7, #0\n\t"
+                   "mov r8, #0\n\t"
+                   "mov r9, #0\n\t"
+                   "bx lr\n\t"
+                   "2:\n\t" MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR "ldr r12, [sp, #0]\n\t"
+                   "cmp r0, r12\n\t"
+                   "bne 2b\n\t"
+                   "ldr r0, [sp, #4]\n\t"
+                   "stm r0, {r2-r9}\n\t"
+                   "add sp, sp, #8\n\t"
+                   "pop {r4-r11, lr}\n\t"
+                   :
+                   : "r"(x), "r"(end), "r"(w), "r"(sums), "r"(skip)
+                   : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
+#undef MCUGEN_PAIR
+#else
+    for (int32_t c = 0; c < 4; ++c) {
+        int32_t sum = 0, sum2 = 0;
+        const uint32_t *word = w + c / 2;
+        for (const mcugen_aligned_word_t *at = x; at != end; at += 2) {
+            const uint32_t weights = c % 2 != 0 ? mcugen_sxtb16_ror8(*word) : mcugen_sxtb16(*word);
+            sum = mcugen_smlad(at[0], weights, sum);
+            sum2 = mcugen_smlad(at[1], weights, sum2);
+            word += 2;
+        }
+        sums[c] = sum;
+        sums[4 + c] = sum2;
     }
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
-    sums[4] = s4;
-    sums[5] = s5;
-    sums[6] = s6;
-    sums[7] = s7;
-    return w;
+#endif
+    return w + (end - x);
 }
 
 #endif

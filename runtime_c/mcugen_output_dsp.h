@@ -51,20 +51,35 @@ static inline int32_t mcugen_requantize_wide(int32_t acc, int32_t multiplier, in
     return mcugen_requantize(acc, multiplier, shift, (rounding - 1) / 2, lo, hi);
 }
 
-/* y[k] = clamp(requantize(sums[k] + bias) + zero_point) for `count` channels from `first` on, by the shifted form or the
- * wide one. */
+/* y[k] = clamp(requantize(sums[k] + bias) + zero_point) for `count` channels from `first` on; by the wide form, the shifted
+ * one, or the clamped one. */
+#define MCUGEN_OUTPUT_WIDE 2
+#define MCUGEN_OUTPUT_SHIFTED 1
+#define MCUGEN_OUTPUT_CLAMPED 0
 MCUGEN_DSP_FUNCTION void mcugen_store_dsp(const mcugen_output_dsp_t *output, const int32_t *sums,
-                                          int32_t first, int32_t count, int32_t wide, int8_t *y)
+                                          int32_t first, int32_t count, int32_t form, int8_t *y)
 {
+    const int32_t *bias = output->bias + first;
+    const int32_t *multiplier = output->multiplier + first;
+    const int8_t *shift = output->shift + first;
     const int32_t rounding = 2 * output->zero_point + 1;
-    for (int32_t k = 0; k < count; ++k) {
-        const int32_t acc = mcugen_wrapping_add(sums[k], output->bias[first + k]);
-        const int32_t multiplier = output->multiplier[first + k];
-        const int32_t shift = output->shift[first + k];
-        y[k] =
-            (int8_t)(wide ? mcugen_requantize_wide(acc, multiplier, shift, rounding, output->lo, output->hi)
-                          : mcugen_requantize_shifted(acc, multiplier, shift, rounding, output->lo,
-                                                      output->hi));
+    const int32_t lo = output->lo;
+    const int32_t hi = output->hi;
+    const int8_t *const end = y + count;
+    if (form == MCUGEN_OUTPUT_CLAMPED) {
+        while (y != end) {
+            const int32_t acc = mcugen_wrapping_add(*sums++, *bias++);
+            *y++ = (int8_t)mcugen_requantize_clamped(acc, *multiplier++, *shift++, rounding, lo, hi);
+        }
+        return;
+    }
+    while (y != end) {
+        const int32_t acc = mcugen_wrapping_add(*sums++, *bias++);
+        *y++ = (int8_t)(form == MCUGEN_OUTPUT_WIDE
+                            ? mcugen_requantize_wide(acc, *multiplier, *shift, rounding, lo, hi)
+                            : mcugen_requantize_shifted(acc, *multiplier, *shift, rounding, lo, hi));
+        ++multiplier;
+        ++shift;
     }
 }
 

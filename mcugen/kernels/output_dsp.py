@@ -42,26 +42,28 @@ class Rescaling:
 
 
 def weight_sums(node: Node, graph: Graph) -> tuple[Array, Array]:
-    """(sum w, sum |w|) of each output channel, int64 [C]."""
+    """(sum of the positive weights, of the negative ones) of each output channel, int64 [C]."""
     w = graph.constant(node.inputs[1]).astype(np.int64)
     axis = 3 if node.op == "depthwise_conv2d" else 0
     others = tuple(i for i in range(w.ndim) if i != axis)
-    return w.sum(axis=others), np.abs(w).sum(axis=others)
+    return np.maximum(w, 0).sum(axis=others), np.minimum(w, 0).sum(axis=others)
 
 
 def folded_bias(node: Node, graph: Graph) -> Array:
     """int64 [C]: the bias with which sum (x - zx) * w + bias = sum x * w + folded; padding must then be zx."""
-    sums, _ = weight_sums(node, graph)
-    return graph.constant(node.inputs[2]).astype(np.int64) - graph.type(node.inputs[0]).zero_point * sums
+    sums = np.add(*weight_sums(node, graph))
+    bias = graph.constant(node.inputs[2]).astype(np.int64)
+    return np.asarray(bias - graph.type(node.inputs[0]).zero_point * sums)
 
 
 def channel_bounds(node: Node, graph: Graph) -> Array:
-    """int64 [C]: what |accumulator| of each output channel cannot exceed."""
+    """int64 [C]: what |accumulator| of each output channel cannot exceed at its end; partial sums may."""
     x = graph.type(node.inputs[0])
-    low, high = limits(x.dtype)
-    reach = max(high - x.zero_point, x.zero_point - low)
-    bias = np.abs(graph.constant(node.inputs[2]).astype(np.int64))
-    return np.asarray(weight_sums(node, graph)[1] * reach + bias)
+    low, high = (limit - x.zero_point for limit in limits(x.dtype))
+    positive, negative = weight_sums(node, graph)
+    bias = graph.constant(node.inputs[2]).astype(np.int64)
+    most, least = bias + positive * high + negative * low, bias + positive * low + negative * high
+    return np.asarray(np.maximum(most, -least))
 
 
 def rescaling(node: Node, graph: Graph) -> Rescaling:

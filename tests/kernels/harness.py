@@ -84,17 +84,20 @@ def check_kernel(
     board: str = "host",
     builds: Sequence[tuple[str, tuple[str, ...]]] = BUILDS,
     kernel: str | None = None,
+    apart: bool = False,
 ) -> None:
     """Assert that the generated C of one or several integer graphs equals the reference in every layer, sample by
     sample: states persist.
 
     `inputs`: arrays [N, *shape of the type] per graph input, or a number of random samples. `kernel`: assert that
-    this kernel was chosen for some layer.
+    this kernel was chosen for some layer. `apart`: all tensors have bytes of their own, which is planned faster.
     """
     graph = merge([graphs] if isinstance(graphs, Graph) else graphs)
     arrays = samples_for(graph, inputs, seed) if isinstance(inputs, int) else list(inputs)
     fastest = Optimize.SPEED  # whatever memory it takes
-    library = lay_out(graph, load_board(board), "t", "test", "0" * 64, "test", optimize=fastest)
+    library = lay_out(
+        graph, load_board(board), "t", "test", "0" * 64, "test", keep_all=apart, optimize=fastest
+    )
     assert kernel is None or kernel in {layer.kernel.name for layer in library.layers}
     memory = rest(graph)
     expected = [
@@ -127,7 +130,7 @@ def check_on_board(graphs: Sequence[Graph], board: str, count: int = 4, seed: in
     graph = merge(graphs)
     arrays = samples_for(graph, count, seed)
     described = load_board(board)
-    library = lay_out(graph, described, "t", "test", "0" * 64, "test", optimize=Optimize.SPEED)
+    library = lay_out(graph, described, "t", "test", "0" * 64, "test", True, optimize=Optimize.SPEED)
     with tempfile.TemporaryDirectory() as name:
         folder = write(Compiled(library, graph, {}, ()), Path(name)).path
         result = emulate(HostLibrary(folder), graph, described, arrays)

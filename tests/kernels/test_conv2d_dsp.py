@@ -99,30 +99,36 @@ PLAIN = (("gcc", ("-O2",)),)
 
 def test_pointwise() -> None:
     rng = np.random.default_rng(1)
-    check_kernel([pointwise(rng) for _ in range(16)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
+    check_kernel(
+        [pointwise(rng) for _ in range(16)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp", apart=True
+    )
 
 
 def test_windows() -> None:
     rng = np.random.default_rng(2)
-    check_kernel([windowed(rng) for _ in range(30)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
+    check_kernel(
+        [windowed(rng) for _ in range(30)], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp", apart=True
+    )
 
 
 def test_any_scale() -> None:
     rng = np.random.default_rng(4)
     graphs = [random_conv(rng) for _ in range(12)]
     graphs += [random_dense(rng, lead) for lead in [(1,), (5,), (1, 4), (2, 3)] for _ in range(3)]
-    check_kernel(graphs, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
+    check_kernel(graphs, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp", apart=True)
 
 
 def test_special_shapes_with_sanitizers() -> None:
-    check_kernel(special(np.random.default_rng(3)), 4, board=BOARD, builds=BUILDS[1:], kernel="conv2d_dsp")
+    check_kernel(
+        special(np.random.default_rng(3)), 4, board=BOARD, builds=BUILDS[2:], kernel="conv2d_dsp", apart=True
+    )
 
 
 @pytest.mark.slow
 def test_more_of_all_with_sanitizers() -> None:
     rng = np.random.default_rng(5)
     graphs = [make(rng) for make in (pointwise, windowed, random_conv) for _ in range(12)]
-    check_kernel(graphs, board=BOARD, kernel="conv2d_dsp")
+    check_kernel(graphs, board=BOARD, kernel="conv2d_dsp", apart=True)
 
 
 @pytest.mark.slow
@@ -144,6 +150,16 @@ def test_conditions_decide() -> None:
     }
     variants = {name: KERNEL.variant(g.nodes[0], g)[1]["raw"] for name, g in raw.items()}
     assert variants == {name: name == "usual" for name in raw}
+
+
+def test_over_the_input() -> None:
+    """Outputs that lie over the input as far as the access allows."""
+    rng = np.random.default_rng(10)
+    shapes = [(8, 8), (12, 5), (5, 12)]
+    graphs = [conv(rng, (7, 6, i), o, (3, 3), pads=(1, 1, 1, 1)) for i, o in shapes]
+    graphs += [conv(rng, (7, 6, i), o) for i, o in shapes]
+    for graph in graphs:
+        check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
 
 
 def test_pixels_in_place() -> None:
