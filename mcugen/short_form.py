@@ -15,11 +15,12 @@ from functools import lru_cache
 import numpy as np
 
 from mcugen.fixed import ALL_INT8, INT32_MAX, INT32_MIN, Ints
-from mcugen.ir import Attr, DType, Graph, Node, Quant, Tensor, TensorType
+from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops import OPS
-from mcugen.ops.op import activation_limits
+from mcugen.ops.op import Clamp, activation_limits, clamp_of
 
 PRODUCT_BITS = 14  # of the lower half of a product's factor
+LEAST_SHIFT = 8
 NARROW_SHIFT = 20  # enough for nearly all sums; layers with one shift share a function
 
 
@@ -54,14 +55,14 @@ class Pairs:
     a: Quant
     b: Quant
     y: Quant
-    clamp: Attr
+    clamp: Clamp
 
     def graph(self) -> Graph:
         """The operator on all pairs: int8 [256, 1] and [1, 256] to [256, 256]."""
         shapes = {"a": (256, 1), "b": (1, 256), "y": (256, 256)}
         quants = {"a": self.a, "b": self.b, "y": self.y}
         tensors = {n: Tensor(n, TensorType(shapes[n], DType.INT8, quants[n])) for n in shapes}
-        node = Node("pairs", self.op, ("a", "b"), ("y",), {} if self.clamp is None else {"clamp": self.clamp})
+        node = Node("pairs", self.op, ("a", "b"), ("y",), {"clamp": self.clamp})
         return Graph("pairs", ("a", "b"), ("y",), (node,), tensors)
 
     def outputs(self) -> tuple[Ints, int, int]:
@@ -80,7 +81,7 @@ def pairs(node: Node, graph: Graph) -> Pairs | None:
     a, b, y = (None if quant is None or quant.axis is not None else quant for quant in quants)
     if a is None or b is None or y is None or types != {DType.INT8}:
         return None
-    return Pairs(node.op, a, b, y, node.attrs.get("clamp"))
+    return Pairs(node.op, a, b, y, clamp_of(node))
 
 
 def biases(terms: Ints, outputs: Ints, shift: int, lo: int, hi: int) -> tuple[int, int]:
@@ -103,13 +104,15 @@ def sum_form(node: Node, graph: Graph, *, narrow: bool = False) -> SumForm | Non
 
 @lru_cache(maxsize=256)
 def _sum_form(key: Pairs, narrow: bool) -> SumForm | None:
-    outputs, lo, hi = key.outputs()
     ratios = key.a.scale[0] / key.y.scale[0], key.b.scale[0] / key.y.scale[0]
     signs = 1, (-1 if key.op == "sub" else 1)
     more = 8 if narrow else 0
     # |term(a) + term(b) + bias| < (span + 256) * 2^shift
     top = 31 - math.ceil(math.log2(sum(ratios) * 255 + 256))
-    shifts = list(range(top, max(top - 3, 7), -1))
+    if top < LEAST_SHIFT:  # the reference itself may leave int32
+        return None
+    outputs, lo, hi = key.outputs()
+    shifts = list(range(top, max(top - 3, LEAST_SHIFT - 1), -1))
     if narrow and top > NARROW_SHIFT:
         shifts.insert(0, NARROW_SHIFT)
     for shift in shifts:
@@ -175,13 +178,15 @@ def product_form(node: Node, graph: Graph) -> ProductForm | None:
 
 @lru_cache(maxsize=256)
 def _product_form(key: Pairs) -> ProductForm | None:
-    table, lo, hi = key.outputs()
     a, b = ALL_INT8 - key.a.zero_point[0], ALL_INT8 - key.b.zero_point[0]
     products, index = np.unique(a[:, np.newaxis] * b, return_index=True)
-    outputs = table.reshape(-1)[index]
     ratio = key.a.scale[0] * key.b.scale[0] / key.y.scale[0]
     top = 31 - math.ceil(math.log2(ratio * int(np.abs(products).max()) + 256))
-    for shift in range(top, max(top - 3, 7), -1):
+    if top < LEAST_SHIFT:
+        return None
+    table, lo, hi = key.outputs()
+    outputs = table.reshape(-1)[index]
+    for shift in range(top, max(top - 3, LEAST_SHIFT - 1), -1):
         for more in (0, 1, 2, -1, -2, 4, 8, 16, 32, 64):
             factor = round(math.ldexp(ratio, shift + PRODUCT_BITS)) + more
             form = _product_with(factor, shift, products, outputs, lo, hi)

@@ -117,3 +117,12 @@ def test_means_of_up_to_256_bytes() -> None:
         wanted = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
         np.testing.assert_array_equal(terms >> form.shift, wanted)
     assert mean_form(257) is None
+
+
+def test_none_for_outputs_that_leave_int32() -> None:
+    for scale in (2.0**-24, 1e-30):
+        graph = binary("add", (1.0, 1.0, scale), (0, 0, 0))
+        assert sum_form(graph.nodes[0], graph) is None
+        assert sum_form(graph.nodes[0], graph, narrow=True) is None
+        graph = binary("mul", (1.0, 1.0, scale), (0, 0, 0))
+        assert product_form(graph.nodes[0], graph) is None
