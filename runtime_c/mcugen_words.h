@@ -35,7 +35,7 @@ static inline void mcugen_copy_ascending(const int8_t *x, int8_t *y, int32_t siz
 }
 
 /* y[i] = four[i % 4]. */
-static inline void mcugen_fill(int8_t *y, const int8_t four[4], int32_t size)
+static inline void mcugen_fill_four(int8_t *y, const int8_t four[4], int32_t size)
 {
     int32_t i = 0;
 #if MCUGEN_WORDS

@@ -192,7 +192,7 @@ int main(void)
                 begin(got);
                 begin(wanted);
                 mcugen_copy_ascending(got + x, got + y, size);
-                mcugen_fill(got + 60 - size - x, four, size % 3 ? 0 : size);
+                mcugen_fill_four(got + 60 - size - x, four, size % 3 ? 0 : size);
                 for (int i = 0; i < size; ++i) {
                     wanted[y + i] = wanted[x + i];
                 }
