@@ -7,6 +7,15 @@
 
 #include "mcugen_fixed.h"
 
+/* Whether loops are written for vector units of big computers; results are the same. */
+#if !defined(MCUGEN_VECTORS)
+#if defined(__arm__) || defined(__riscv)
+#define MCUGEN_VECTORS 0
+#else
+#define MCUGEN_VECTORS 1
+#endif
+#endif
+
 /* sums[k] += sum over i < n of (x[i] + offset) * w_k[i], where w_k = w + at[k]: one x, four rows of weights. */
 MCUGEN_CODE MCUGEN_NOINLINE static void mcugen_dot4(const int8_t *x, const int8_t *w, const int32_t at[4],
                                                     int32_t n, int32_t offset, int32_t sums[4])
@@ -19,6 +28,15 @@ MCUGEN_CODE MCUGEN_NOINLINE static void mcugen_dot4(const int8_t *x, const int8_
     int32_t s1 = sums[1];
     int32_t s2 = sums[2];
     int32_t s3 = sums[3];
+#if MCUGEN_VECTORS
+    for (int32_t i = 0; i < n; ++i) { /* compilers take pairs of products of halves for one instruction */
+        const int16_t value = (int16_t)(x[i] + offset);
+        s0 += value * (int16_t)w0[i];
+        s1 += value * (int16_t)w1[i];
+        s2 += value * (int16_t)w2[i];
+        s3 += value * (int16_t)w3[i];
+    }
+#else
     for (const int8_t *const end = x + n; x != end;) {
         const int32_t value = *x++ + offset;
         s0 += value * *w0++;
@@ -26,6 +44,7 @@ MCUGEN_CODE MCUGEN_NOINLINE static void mcugen_dot4(const int8_t *x, const int8_
         s2 += value * *w2++;
         s3 += value * *w3++;
     }
+#endif
     sums[0] = s0;
     sums[1] = s1;
     sums[2] = s2;

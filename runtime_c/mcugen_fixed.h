@@ -56,6 +56,12 @@ static inline int32_t mcugen_rdbpot(int32_t x, int32_t exponent)
     return (x >> exponent) + ((x & mask) > threshold);
 }
 
+/* The same for 0 <= x < 2^31 and 1 <= exponent <= 31. */
+static inline int32_t mcugen_rdbpot_positive(int32_t x, int32_t exponent)
+{
+    return (int32_t)(((uint32_t)x + (UINT32_C(1) << (exponent - 1))) >> exponent);
+}
+
 /* x * 2^exponent, wrapping; the caller has proved that it fits. 0 <= exponent <= 31. */
 static inline int32_t mcugen_shift_left(int32_t x, int32_t exponent)
 {
@@ -92,6 +98,9 @@ static inline int8_t mcugen_requantize(int32_t acc, int32_t multiplier, int32_t 
 /* Zero bits above the highest one; 32 for 0. */
 static inline int32_t mcugen_count_leading_zeros(uint32_t x)
 {
+#if defined(__ARM_FEATURE_CLZ) && defined(__GNUC__)
+    return x == 0 ? 32 : __builtin_clz(x);
+#else
     int32_t zeros = 32;
     int32_t step;
     for (step = 16; step > 0; step >>= 1) {
@@ -101,6 +110,7 @@ static inline int32_t mcugen_count_leading_zeros(uint32_t x)
         }
     }
     return zeros - (int32_t)x;
+#endif
 }
 
 /* exp(a) in Q0.31 for a <= 0 in Q5.26; 1 is INT32_MAX. */
@@ -125,7 +135,8 @@ static inline int32_t mcugen_exp_on_negative_values(int32_t a)
     const int32_t x2 = mcugen_rdhm(x, x);
     const int32_t x3 = mcugen_rdhm(x2, x);
     const int32_t x4 = mcugen_rdhm(x2, x2);
-    const int32_t tail = mcugen_rdbpot(mcugen_rdhm(mcugen_rdbpot(x4, 2) + x3, one_third) + x2, 1);
+    const int32_t cubic = mcugen_rdhm(mcugen_rdbpot_positive(x4, 2) + x3, one_third);
+    const int32_t tail = mcugen_rdbpot_positive(cubic + x2, 1); /* |cubic| <= x2, as |x| <= 1/8 */
     int32_t result = exp_of_minus_eighth + mcugen_rdhm(exp_of_minus_eighth, x + tail);
     int32_t bit;
     if (a == 0) {
@@ -149,7 +160,8 @@ static inline int32_t mcugen_one_over_one_plus_x_for_x_in_0_1(int32_t a)
     int32_t x = c_48_over_17 + mcugen_rdhm(half_sum, c_minus_32_over_17);
     int32_t step;
     for (step = 0; step < 3; step++) {
-        x += mcugen_saturating_shift_left(mcugen_rdhm(x, one - mcugen_rdhm(half_sum, x)), 2);
+        /* The first estimate is off by at most 1/17, so this is small. */
+        x += mcugen_shift_left(mcugen_rdhm(x, one - mcugen_rdhm(half_sum, x)), 2);
     }
     return mcugen_saturating_shift_left(x, 1);
 }
@@ -164,15 +176,15 @@ static inline int32_t mcugen_get_reciprocal(int32_t x, int32_t integer_bits, int
 }
 
 /* One output of an int8 softmax (scale 1/256, zero point -128): this element's exponential in Q0.31 times the
- * reciprocal of the sum of all, which was taken in Q12.19. */
+ * reciprocal of the sum of all, which was taken in Q12.19 and is 1 at least: bits_over_unit >= 0. */
 static inline int8_t mcugen_softmax_output(int32_t exponential, int32_t reciprocal, int32_t bits_over_unit)
 {
     const int32_t exponent = bits_over_unit + 31 - 8;
     if (exponent > 31) {
         return -128; /* below 1/512 */
     }
-    return (int8_t)mcugen_clamp(mcugen_rdbpot(mcugen_rdhm(reciprocal, exponential), exponent) - 128, -128,
-                                127);
+    const int32_t result = mcugen_rdbpot_positive(mcugen_rdhm(reciprocal, exponential), exponent);
+    return (int8_t)(result > 255 ? 127 : result - 128);
 }
 
 #endif

@@ -113,7 +113,7 @@ class AddPortable(Kernel):
         return reject_binary(node, graph, sum_bound(node, graph), multipliers(node, graph)[2][1])
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        return 60.0 * graph.type(node.outputs[0]).elements
+        return 90.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return binary_access(node, graph)

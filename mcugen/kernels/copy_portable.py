@@ -138,6 +138,7 @@ def _fill(node: Node, graph: Graph) -> tuple[int, ...]:
 class CopyPortable(Kernel):
     name = "copy_portable"
     types = tuple((dtype, dtype) for dtype in DType)
+    headers = ("mcugen_words.h",)
     ops = ("concat", "slice", "transpose", "pad", "mirror_pad", "read_variable", "assign_variable")
     limits = ("at most 6 axes after merging them",)
 
@@ -146,8 +147,10 @@ class CopyPortable(Kernel):
         return None if most <= AXES else f"{most} axes remain to be copied, at most {AXES} can be"
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        runs = sum(int(np.prod(copy.size[:-1])) for copy in copies(node, graph))
-        return 7.0 * graph.type(node.outputs[0]).bytes + 30.0 * runs
+        parts = list(copies(node, graph))
+        runs = sum(math.prod(copy.size[:-1]) for copy in parts)
+        each = 2.0 if all(copy.x_stride[-1] == copy.y_stride[-1] == 1 for copy in parts) else 8.0
+        return each * graph.type(node.outputs[0]).bytes + 40.0 * runs
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         """Element by element over all copies; copies of others than this input are steps that read nothing of it."""

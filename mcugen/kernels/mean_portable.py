@@ -1,6 +1,9 @@
-"""mean and sum in plain C for every core: one output element at a time, no scratch, works in place."""
+"""mean and sum in plain C for every core: no scratch, works in place."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +11,7 @@ from mcugen.access import Access
 from mcugen.boards import Board
 from mcugen.ir import Graph, Node
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+from mcugen.kernels.max_pool2d_portable import lanes_variant
 from mcugen.ops.mean import mean_multiplier, outer_reduced_inner
 
 
@@ -35,6 +39,10 @@ class MeanPortable(Kernel):
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (reduction_access(node, graph),)
+
+    def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
+        _, reduced, inner = outer_reduced_inner(node, graph)
+        return lanes_variant(self, 1 if inner % 4 else inner, reduced)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         zero_point = graph.type(node.inputs[0]).zero_point

@@ -25,7 +25,7 @@ class MulPortable(Kernel):
         return reject_binary(node, graph, PRODUCT_BOUND, multiplier(node, graph)[1])
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        return 35.0 * graph.type(node.outputs[0]).elements
+        return 40.0 * graph.type(node.outputs[0]).elements
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return binary_access(node, graph)

@@ -42,6 +42,10 @@ def dual(a: Array, b: Array) -> Array:
     return half(a, 0) * half(b, 0) + half(a, 1) * half(b, 1)
 
 
+def halfwise(function: Definition, a: Array, b: Array) -> Array:
+    return pair(*(function(half(a, top), half(b, top)) for top in (0, 1)))
+
+
 def crossed(a: Array, b: Array) -> Array:
     return half(a, 0) * half(b, 1) + half(a, 1) * half(b, 0)
 
@@ -108,6 +112,18 @@ FUNCTIONS: dict[str, tuple[str, Definition]] = {
     "store_word": ("store(x, 0)", lambda a, b, c, *_: c << 8 & 0xFFFFFF00 | a & 0xFF),
     "store_half": ("store(x, 1)", lambda a, b, c, *_: (c & 0xFFFF) << 8 | a & 0xFF0000FF),
     "store_aligned_word": ("store(x, 2)", lambda a, b, c, *_: c),
+    # of mcugen_bytes_dsp.h
+    "smmlar": ("mcugen_smmlar(x[0], x[1], x[2])", lambda a, b, c, *_: c + (((a * b >> 31) + 1) >> 1)),
+    "smlawb": ("mcugen_smlawb(x[0], (uint32_t)x[1], x[2])", lambda a, b, c, *_: c + (a * half(b, 0) >> 16)),
+    "smlawt": ("mcugen_smlawt(x[0], (uint32_t)x[1], x[2])", lambda a, b, c, *_: c + (a * half(b, 1) >> 16)),
+    "twice": ("mcugen_twice(x[0])", lambda a, *_: np.clip(2 * a, INT32_MIN, INT32_MAX)),
+    "max16": (f"(int32_t)mcugen_max16({WORDS})", lambda a, b, *_: halfwise(np.maximum, a, b)),
+    "min16": (f"(int32_t)mcugen_min16({WORDS})", lambda a, b, *_: halfwise(np.minimum, a, b)),
+    "pack_bytes": (
+        "(int32_t)mcugen_pack_bytes(x[0], x[1], x[2], x[3], mcugen_upper_bytes())",
+        lambda a, b, c, d, *_: (a & 0xFF) | (b & 0xFF) << 8 | (c & 0xFF) << 16 | (d & 0xFF) << 24,
+    ),
+    "four_bytes": ("(int32_t)mcugen_four_bytes(x[0])", lambda a, *_: (a & 0xFF) * 0x01010101),
 }
 FORMS = {
     "short": "mcugen_requantize_short(x[0], x[1], x[2], x[3])",
@@ -119,6 +135,7 @@ LO, HI = -77, 101
 ALL = [text for text, _ in FUNCTIONS.values()] + list(FORMS.values())
 
 SOURCE = r"""
+#include "mcugen_bytes_dsp.h"
 #include "mcugen_output_dsp.h"
 #define LO (-77)
 #define HI 101
@@ -263,7 +280,7 @@ def test_instructions_equal_their_definitions(
     source = f"#define ROWS {len(rows)}\n{SOURCE}{LIBRARY}"
     sizes = {"arena": 28 * len(rows), "inputs": [24 * len(rows)], "outputs": [4 * len(rows)]}
     folder = write_library(tmp_path / "net", source, layers=[], **sizes)
-    for name in ("mcugen_fixed.h", "mcugen_dsp.h", "mcugen_output_dsp.h"):
+    for name in ("mcugen_fixed.h", "mcugen_dsp.h", "mcugen_bytes_dsp.h", "mcugen_output_dsp.h"):
         shutil.copy(repository / "runtime_c" / name, folder / "src")
     vectors = Vectors.from_arrays([rows[None]], [wanted[None]])
     result = run_firmware(

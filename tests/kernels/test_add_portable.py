@@ -16,6 +16,14 @@ from mcugen.plan_check import StepAccess, check_plan
 from tests.graphs import int8_constant, int8_type, one_node_graph, random_int8
 from tests.kernels.harness import check_kernel
 
+
+@pytest.fixture(autouse=True)
+def no_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The general kernels alone."""
+    for name in ("add_linear", "mul_linear"):
+        monkeypatch.delitem(KERNELS, name)
+
+
 SHAPES = [
     ((1, 7, 5, 3), (1, 7, 5, 3)),
     ((1, 7, 5, 3), (1, 1, 1, 3)),
@@ -30,11 +38,13 @@ SHAPES = [
 ]
 
 
-def random_binary(op: str, shapes: tuple[tuple[int, ...], ...], rng: np.random.Generator) -> Graph:
-    """A node with random quantization and clamp; one operand in three is constant."""
+def random_binary(
+    op: str, shapes: tuple[tuple[int, ...], ...], rng: np.random.Generator, most: int = 1
+) -> Graph:
+    """A node with random quantization and clamp; one operand in three is constant. `most`: of a mul's operands."""
     scales = 10.0 ** rng.uniform(-3, 0, 2)
     # outputs that fit, saturate, or keep a few steps only
-    largest = 255 * (scales.prod() if op == "mul" else scales.max())
+    largest = 255 * (most * scales.prod() if op == "mul" else scales.max())
     scale = largest * 10.0 ** rng.uniform(-3, 0.5) / 255
     zeros = rng.choice([-128, 127, *rng.integers(-128, 128, 6)], 3)
     inputs: list[TensorType | Tensor] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from harness import check_kernel
+from harness import BUILDS, check_kernel
 from random_conv import random_conv, random_dense
 
 from mcugen.access import Direction
@@ -21,7 +21,9 @@ def test_random_convolutions() -> None:
 def test_random_dense_layers() -> None:
     rng = np.random.default_rng(3)
     leads = [(1,), (1,), (5,), (1, 4), (2, 3), (1, 2, 3)]
-    check_kernel([random_dense(rng, lead) for lead in leads for _ in range(4)], kernel="conv2d_portable")
+    builds = (*BUILDS, ("gcc", ("-O1", "-DMCUGEN_VECTORS=0")))  # the loops of small cores, too
+    graphs = [random_dense(rng, lead) for lead in leads for _ in range(4)]
+    check_kernel(graphs, builds=builds, kernel="conv2d_portable")
 
 
 def test_vectors_overlap_and_a_single_one_does_not() -> None:

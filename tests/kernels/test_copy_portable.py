@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from graphs import as_float, int8_constant, int8_type, one_node_graph
 from harness import check_kernel, corners_for
+from native import SANITIZERS
 
 from mcugen.access import Direction
 from mcugen.boards import load_board
@@ -15,6 +18,7 @@ from mcugen.ir import Attr, Graph, Tensor, TensorType
 from mcugen.kernels import KERNELS
 from mcugen.kernels.copy_portable import copies
 from mcugen.ops import OPS
+from mcugen.resources import data_dir
 
 KERNEL = KERNELS["copy_portable"]
 
@@ -155,3 +159,53 @@ def test_slices_in_place(step: int, expected: int) -> None:
     graph = graph_of("slice", [x_type(1, 11)], attrs)
     (access,) = KERNEL.access(graph.nodes[0], graph)
     assert access is not None and access.distance(Direction.ASCENDING) == expected
+
+
+@pytest.mark.parametrize("words", ["0", "1"])
+def test_overlapping_copies_are_as_if_byte_by_byte(tmp_path: Path, words: str) -> None:
+    """All sizes and distances up to a few words, alignments included; fills likewise."""
+    program, source = tmp_path / "copies", tmp_path / "copies.c"
+    source.write_text(COPIES)
+    flags = ["-std=c99", f"-DMCUGEN_WORDS={words}", f"-I{data_dir('runtime_c')}", *SANITIZERS]
+    subprocess.run(["gcc", *flags, str(source), "-o", str(program)], check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 wrong\n"
+
+
+COPIES = """
+#include <stdio.h>
+#include "mcugen_words.h"
+static void begin(int8_t *bytes)
+{
+    for (int i = 0; i < 64; ++i) {
+        bytes[i] = (int8_t)(i * 37 + 11);
+    }
+}
+int main(void)
+{
+    static const int8_t four[4] = { 1, -2, 3, -4 };
+    int wrong = 0;
+    for (int size = 0; size < 20; ++size) {
+        for (int x = 0; x < 30; ++x) {
+            for (int y = 0; y < 30; ++y) {
+                int8_t got[64], wanted[64];
+                begin(got);
+                begin(wanted);
+                mcugen_copy_ascending(got + x, got + y, size);
+                mcugen_fill_four(got + 60 - size - x, four, size % 3 ? 0 : size);
+                for (int i = 0; i < size; ++i) {
+                    wanted[y + i] = wanted[x + i];
+                }
+                for (int i = 0; i < (size % 3 ? 0 : size); ++i) {
+                    wanted[60 - size - x + i] = four[i % 4];
+                }
+                for (int i = 0; i < 64; ++i) {
+                    wrong += got[i] != wanted[i];
+                }
+            }
+        }
+    }
+    printf("%d wrong\\n", wrong);
+    return 0;
+}
+"""

@@ -24,7 +24,7 @@ def random_pool(rng: np.random.Generator, op: str, **more: Any) -> Graph:
             "clamp": (-2.0, 3.0) if rng.random() < 0.3 else (-np.inf, np.inf),
             **more,
         }
-        shape = (1, *(int(v) for v in rng.integers(1, 9, 2)), int(rng.integers(1, 6)))
+        shape = (1, *(int(v) for v in rng.integers(1, 9, 2)), int(rng.integers(1, 10)))
         x = int8_type(shape, 0.05, int(rng.integers(-128, 128)))
         graph = one_node_graph(op, [x], attrs, x)
         try:

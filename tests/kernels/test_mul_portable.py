@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mcugen.boards import load_board
 from mcugen.kernels import KERNELS
@@ -10,6 +11,12 @@ from mcugen.ops import OPS
 from tests.graphs import int8_type, one_node_graph
 from tests.kernels.harness import check_kernel
 from tests.kernels.test_add_portable import SHAPES, random_binary
+
+
+@pytest.fixture(autouse=True)
+def no_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The general kernel alone."""
+    monkeypatch.delitem(KERNELS, "mul_linear")
 
 
 def test_random_products(rng_seed: int) -> None:

@@ -97,7 +97,7 @@ typedef struct {
     int32_t multiplier, shift, diff_min;
 } softmax_portable_t;
 
-MCUGEN_CODE static int32_t softmax_portable_exp(const softmax_portable_t *d, int32_t difference)
+MCUGEN_CODE MCUGEN_NOINLINE static int32_t softmax_portable_exp(const softmax_portable_t *d, int32_t difference)
 {
     return mcugen_exp_on_negative_values(mcugen_mbqm(difference, d->multiplier, d->shift));
 }
@@ -112,7 +112,7 @@ MCUGEN_CODE static void softmax_portable(const softmax_portable_t *d, const int8
         int32_t sum = 0;
         for (int32_t i = 0; i < d->depth; ++i) {
             if (x[i] - max >= d->diff_min) {
-                sum += mcugen_rdbpot(softmax_portable_exp(d, x[i] - max), 12);
+                sum += mcugen_rdbpot_positive(softmax_portable_exp(d, x[i] - max), 12);
             }
         }
         int32_t bits_over_unit;
