@@ -110,7 +110,7 @@ def test_examples_of_the_help_name_options_that_exist(mcugen: Callable[..., Run]
     for command in ("build", "verify", "evaluate", "analyze"):
         shown = mcugen(command, "-h").out
         head, _, examples = shown.partition("Examples:")
-        used = set(re.findall(r"(?<= )--?[a-z]+", examples.split("|")[0]))
+        used = set(re.findall(r"(?<= )--?[a-z-]+", examples.split("|")[0]))
         assert used and all(re.search(rf"(?<![\w-]){option}(?![\w-])", head) for option in used), used
 
 
