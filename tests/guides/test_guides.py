@@ -1,6 +1,6 @@
 """The guides in docs/guides do what they say: their code blocks are written to files and run, in order.
 
-A block ```python NAME is a file of that name, a block ```sh is run by a shell that stops at the first fault, in a folder
+A block ```python NAME is a file of that name, a block ```sh is run by a shell that stops at a fault, in a folder
 where `examples` is the repository's and `mcugen` and `python` are those of this test.
 """
 
