@@ -15,6 +15,7 @@ help:
 	@echo 'make docs     write docs/operators.md from the code'
 	@echo 'make tested   write docs/tested.md from a run of the operators'\'' tests'
 	@echo 'make guides   run docs/guides and the conversions with TensorFlow and PyTorch (gigabytes)'
+	@echo 'make code-bytes  measure the code of every kernel, for the choice between them'
 	@echo 'make fuzz     damaged model files for both importers'
 	@echo 'make wheel    build dist/*.whl'
 	@echo 'make clean    remove what the targets above made'
@@ -74,6 +75,10 @@ guides: setup-test .venv-guides/ready
 	$(PYTHON) -m venv .venv-guides
 	.venv-guides/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,guides]'
 	touch $@
+
+.PHONY: code-bytes
+code-bytes: setup-test
+	PYTHONPATH=. $(PYTHON) tests/code_bytes.py
 
 # FUZZ='--count 100000 --seed 7' for more or other mutants.
 .PHONY: fuzz

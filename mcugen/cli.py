@@ -21,12 +21,14 @@ from mcugen.cli_options import (
     CalibrationOption,
     ConverterOption,
     DebugLayersOption,
+    ExplainOption,
     FloatOption,
     FolderArgument,
     IoOption,
     JsonOption,
     ModelArgument,
     NameOption,
+    OptimizeOption,
     OutOption,
     PercentileOption,
     QuantizeOption,
@@ -99,6 +101,7 @@ def build(
     io: IoOption = None,
     in_float: FloatOption = None,
     recipe: RecipeOption = None,
+    optimize: OptimizeOption = None,
     debug_layers: DebugLayersOption = False,
     verbose: VerboseOption = False,
     converter_python: ConverterOption = None,
@@ -121,6 +124,7 @@ def build(
         "quantize": quantize,
         "io": io,
         "recipe": recipe,
+        "optimize": optimize,
         "name": name,
         "debug_layers": debug_layers,
     }
@@ -285,6 +289,7 @@ def evaluate(
     epilog="""\b
 Examples:
   mcugen analyze kws.onnx --board nucleo-f446re
+  mcugen analyze kws.onnx --optimize size --explain
   mcugen analyze kws.onnx --json | jq .needs"""
 )
 def analyze(
@@ -297,6 +302,8 @@ def analyze(
     in_float: FloatOption = None,
     recipe: RecipeOption = None,
     converter_python: ConverterOption = None,
+    optimize: OptimizeOption = None,
+    explain: ExplainOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
@@ -305,14 +312,29 @@ def analyze(
     """
     del converter_python  # it is in the environment
     from mcugen.report import analysis, text
+    from mcugen.report.explain import print_explained
 
     bar, track = progress_bar()
     with bar:
-        result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or (), recipe)
+        result = analysis.analyze(
+            model,
+            board,
+            calib,
+            track,
+            signature,
+            quantize,
+            io,
+            in_float or (),
+            recipe,
+            optimize,
+            explain,
+        )
     if as_json:
         print(json.dumps(result, indent=1))
     else:
         text.print_analysis(result)
+        if explain:
+            print_explained(result)
     analysis.check(result)
 
 

@@ -95,6 +95,20 @@ RecipeOption = Annotated[
         help="A .toml file of such options, and of types and calibration of single layers.",
     ),
 ]
+OptimizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--optimize",
+        metavar="AIM",
+        help="What kernels are chosen for: speed, size, ram, or balanced (the default): docs/optimize.md",
+    ),
+]
+ExplainOption = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Also every layer's kernels with cycles, bytes and scratch, and why one won."
+    ),
+]
 OutOption = Annotated[
     Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the folder NAME is written.")
 ]

@@ -168,6 +168,21 @@ def test_json_is_all_of_stdout(mcugen: Callable[..., Run], work: Path) -> None:
     assert result["fits"] is None and result["memory"]["arena"] == manifest["memory"]["arena"]
 
 
+def test_the_aim_stands_in_manifest_and_header(mcugen: Callable[..., Run], work: Path) -> None:
+    manifest = json.loads(
+        mcugen("build", "small.onnx", "--calib", "random", "--optimize", "size", "--json").out
+    )
+    command = "mcugen build small.onnx --board cortex-m4 --calib random --optimize size"
+    assert manifest["optimize"] == "size" and manifest["command"] == command
+    assert f" *   {command}\n" in (work / "out/small/src/small.c").read_text()
+    words = ("analyze", "small.onnx", "--optimize", "ram", "--explain")
+    result = json.loads(mcugen(*words, "--json").out)
+    assert result["optimize"] == "ram" and result["layers"][0]["candidates"][0]["chosen"]
+    assert "choice  ram: about " in mcugen(*words).out
+    run = mcugen("build", "small.onnx", "--optimize", "fast")
+    assert run.code == 2 and "one of speed, size, ram, balanced" in run.err
+
+
 def test_json_errors_leave_stdout_empty(mcugen: Callable[..., Run], work: Path) -> None:
     for words in (("build", "none.onnx"), ("analyze", "none.onnx"), ("verify", "none")):
         run = mcugen(*words, "--json")
