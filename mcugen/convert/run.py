@@ -121,7 +121,7 @@ def _lacking(python: str, packages: Sequence[str]) -> list[str]:
     try:
         done = subprocess.run(
             [python, "-c", code, *packages],
-            cwd=_WORKER.parent.parent.parent,
+            cwd=_WORKER.parent,  # which Python adds to its path: none of these packages is there
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
