@@ -20,6 +20,7 @@ from mcugen.cli_options import (
     BoardOption,
     CalibOption,
     CalibrationOption,
+    ConverterOption,
     DebugLayersOption,
     ExplainOption,
     FloatOption,
@@ -83,6 +84,7 @@ Examples:
   mcugen build kws.onnx --calib data:representative_dataset --percentile 99.99
   mcugen build kws.onnx --calib kws_calib.npz --range input=-1:1 -v
   mcugen build kws_int8.tflite                # quantized already: its own integers
+  mcugen build kws.keras --calib kws_calib.npz --converter-python tf/bin/python
   mcugen build kws.onnx --calib random        # sizes are real, answers are not"""
 )
 def build(
@@ -103,12 +105,14 @@ def build(
     optimize: OptimizeOption = None,
     debug_layers: DebugLayersOption = False,
     verbose: VerboseOption = False,
+    converter_python: ConverterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compile MODEL into the folder FOLDER/NAME: C99 sources, manifest, and the integer graph for `verify`.
 
     A library that mcugen wrote there before is replaced, anything else is left alone.
     """
+    del converter_python  # it is in the environment
     from mcugen import pipeline
     from mcugen.calibrate.by_hand import parse_ranges
     from mcugen.report import text
@@ -185,9 +189,11 @@ def verify(
             "--board", "-b", metavar="BOARD", help="Board for --emulate; by default the one it was built for."
         ),
     ] = None,
+    converter_python: ConverterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that the C in FOLDER computes what the integer reference computes: every byte of every layer."""
+    del converter_python  # it is in the environment
     from dataclasses import asdict
 
     from mcugen.report import text
@@ -246,6 +252,7 @@ def evaluate(
         int | None,
         typer.Option("--jobs", "-j", metavar="N", help="Processes; by default one for each processor."),
     ] = None,
+    converter_python: ConverterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score the library in FOLDER on labelled data: float model, integer reference and C side by side.
@@ -253,6 +260,7 @@ def evaluate(
     Top-1, top-5, AUC, confusion matrix, or MSE and MAE, whichever the labels are for; agreement and SQNR with --model.
     Exit code 6 if C and reference differ in a byte.
     """
+    del converter_python  # it is in the environment
     from dataclasses import asdict
 
     from mcugen.evaluation import REFERENCE_SAMPLES
@@ -294,6 +302,7 @@ def analyze(
     io: IoOption = None,
     in_float: FloatOption = None,
     recipe: RecipeOption = None,
+    converter_python: ConverterOption = None,
     optimize: OptimizeOption = None,
     explain: ExplainOption = False,
     as_json: JsonOption = False,
@@ -302,6 +311,7 @@ def analyze(
 
     Everything that is unsupported is listed at once (exit code 4); exit code 5 if it does not fit the board.
     """
+    del converter_python  # it is in the environment
     from mcugen.report import analysis, text
     from mcugen.report.explain import print_explained
 

@@ -23,8 +23,9 @@ from mcugen.graph_file import load_graph
 from mcugen.ir import Array
 from mcugen.normalise import normalise
 from mcugen.normalise.annotations import annotated
+from mcugen.quantize.annotated import spread_annotations
 from mcugen.read.float_check import check_import
-from mcugen.read.onnx_import import import_model
+from mcugen.read.onnx_import import import_model, import_onnx
 
 ZERO = np.int8(0)
 FILES = Path(__file__).parent / "quantized"
@@ -344,6 +345,70 @@ def test_an_integer_input_that_nothing_dequantizes_is_refused() -> None:
     assert "is UINT8, not FLOAT, and nothing dequantizes it" in _faults(model, ModelError)
 
 
+def test_scales_that_are_no_numbers_are_named_by_node_together_with_the_rest() -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    x = net.input(1, 2, 6, 6)
+    integers = net.constant(rng.integers(-127, 128, (4, 2, 3, 3), np.int8))
+    three = np.zeros(3, np.int8)
+    odd = (
+        *(net.qdq(x, scale) for scale in (np.nan, np.inf, -0.1, 3e38)),
+        net.qdq(x, 0.1, three),
+        net.add("Conv", x, net.dq(integers, np.full(0, 0.1), np.zeros(0, np.int8), axis=0)),
+        net.add("Conv", x, net.dq(integers, [0.1, np.nan, 0.1, 0.1], np.zeros(4, np.int8), axis=0)),
+        net.add("Conv", x, net.dq(integers, 0.1, np.uint16(0))),
+    )
+    with np.errstate(all="raise"):
+        text = _faults(net.model(*(net.add("Relu", t) for t in odd)), ModelError)
+    assert "8 nodes" in text
+    for words in (
+        "the scale nan is no positive number",
+        "the scale inf is no positive number",
+        "the scale -0.1 is no positive number",
+        "the scale 3e+38 is too large for float32",
+        "3 zero points for 1 scales",
+        "0 scales for axis 0 of [4, 2, 3, 3], which has 4",
+        ": a scale is no positive number",
+        "the zero point is uint16, the data are int8",
+    ):
+        assert words in text, text
+
+
+def test_the_files_own_types_are_named() -> None:
+    net = Quantized()
+    text = _faults(net.model(net.qdq(net.input(1, 4), 0.1, np.uint16(0))), UnsupportedError)
+    assert "uint16 activations are not supported" in text
+
+
+def test_integers_of_a_dynamic_scale_are_read_with_that_scale() -> None:
+    net = Quantized()
+    x = net.input(1, 8)
+    y, scale, zero = net.add("DynamicQuantizeLinear", x, outputs=3)
+    graph = _graph(net.model(net.add("Relu", net.add("DequantizeLinear", y, scale, zero))))
+    assert [n.op for n in graph.nodes] == ["unary"]
+    net.constants.clear()
+    net.nodes = net.nodes[:1]
+    text = _faults(net.model(net.add("Relu", net.dq(y, 1.0, np.uint8(0)))), ModelError)
+    assert "with another scale than onnx:DynamicQuantizeLinear" in text
+
+
+@pytest.mark.parametrize("form", ["nearest", "linear"])
+def test_integers_are_resized(form: str, tmp_path: Path) -> None:
+    """Nearest only moves integers; linear is between them, and onnxruntime cuts where we round."""
+    net = Quantized()
+    x = net.q(net.input(1, 2, 6, 6), 0.03)
+    options = {"mode": form, "coordinate_transformation_mode": "asymmetric"}
+    if form == "nearest":
+        options["nearest_mode"] = "floor"
+    y = net.add("Resize", x, "", net.constant(np.array([1.0, 1.0, 2.0, 2.0])), **options)
+    model = net.model(net.dq(y, 0.03))
+    if form == "linear":
+        assert "computes with the integers" in _faults(model, UnsupportedError)
+        return
+    _, report = built(_save(model, tmp_path), tmp_path)
+    assert report.ok and report.float_report is not None
+    assert report.float_report.sqnr is not None and report.float_report.sqnr > 40.0
+
+
 def test_8_and_16_bits_in_one_file_are_refused() -> None:
     net = Quantized()
     x = net.input(1, 2, 6, 6)
@@ -380,6 +445,71 @@ def test_mangled_files_are_refused_with_sentences(tmp_path: Path) -> None:
                 )
         with contextlib.suppress(ModelError, UnsupportedError):
             normalise(import_model(loaded(broken)).graph)
+
+
+def _mangle(model: onnx.ModelProto, rng: np.random.Generator) -> None:
+    """One fault in a quantization or around it: scale, zero point, axis, a node left out, another's code or tensor."""
+    graph = model.graph
+    constants = {i.name: i for i in graph.initializer}
+    coders = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    node, other = (coders[i] for i in rng.integers(len(coders), size=2))
+    name = node.input[int(rng.integers(1, len(node.input)))] if len(node.input) > 1 else ""
+    odd: list[Any] = [
+        0,
+        -1,
+        np.nan,
+        np.inf,
+        1e-45,
+        1e38,
+        np.ones(0),
+        np.ones(3),
+        np.int8(3),
+        np.int32(0),
+        np.uint16(0),
+    ]
+    match rng.integers(7):
+        case 0 | 1 if name in constants:
+            value = np.asarray(odd[rng.integers(len(odd))])
+            value = value.astype(np.float32) if value.dtype in (np.float64, np.int64) else value
+            constants[name].CopyFrom(numpy_helper.from_array(value, name))
+        case 2:
+            kept = [a for a in node.attribute if a.name != "axis"]
+            del node.attribute[:]
+            axis = int(rng.choice([-9, -1, 0, 1, 3, 99]))
+            node.attribute.extend([*kept, onnx.helper.make_attribute("axis", axis)])
+        case 3:
+            for reader in graph.node:
+                for i, x in enumerate(reader.input):
+                    if x == node.output[0]:
+                        reader.input[i] = node.input[0]
+        case 4:
+            del node.input[2:]
+        case 5:
+            node.input[0] = graph.node[rng.integers(len(graph.node))].output[0]
+        case _:
+            del node.input[1:]
+            node.input.extend(other.input[1:])
+
+
+def test_mangled_annotations_are_refused_with_sentences(tmp_path: Path) -> None:
+    model, shape = residual()
+    path = quantize(model, shape, tmp_path, quant_format=QDQ, activation_type=INT8, per_channel=True)
+    original, rng = onnx.load(path), np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        broken = onnx.ModelProto()
+        broken.CopyFrom(original)
+        for _ in range(rng.integers(1, 4)):
+            _mangle(broken, rng)
+        onnx.save(broken, tmp_path / "broken.onnx")
+        try:
+            imported = import_onnx(tmp_path / "broken.onnx")
+            graph = normalise(imported.graph)
+            check_import(imported, graph)  # what is understood is understood as the file says
+            spread_annotations(graph)
+        except (ModelError, UnsupportedError):
+            refused += 1
+    assert refused > 30
 
 
 def test_recipes_of_other_types(tmp_path: Path) -> None:
