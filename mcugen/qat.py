@@ -1,0 +1,332 @@
+"""Quantization-aware training with PyTorch, for the very integers that the compiler makes.
+
+A quantizer for torchao's PT2E quantization that annotates exactly the tensors that the generated C has, and three
+calls around torchao's own:
+
+    prepared = qat.prepare(model, example_inputs)  # fake quantization; trains like any module
+    ...                                            # the user's own training loop
+    converted = qat.convert(prepared)              # int8 weights, Q/DQ pairs
+    qat.export(converted, "net.onnx", example_inputs)
+
+`mcugen build net.onnx` then needs no calibration data: weights, scales and zero points are those that were trained
+with. The fake quantization itself is torchao's. Needs torch, torchao and onnxscript: `pip install 'mcugen[qat]'`.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+import types
+import warnings
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+try:
+    import onnxscript  # noqa: F401  # torch.onnx.export asks for it
+    import torch
+    from torch.fx import GraphModule, Node
+    from torchao.quantization.pt2e import (
+        FakeQuantize,
+        MovingAverageMinMaxObserver,
+        MovingAveragePerChannelMinMaxObserver,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
+    from torchao.quantization.pt2e.quantizer import (
+        FixedQParamsQuantizationSpec,
+        QuantizationAnnotation,
+        QuantizationSpec,
+        Quantizer,
+        SharedQuantizationSpec,
+    )
+except ImportError as error:
+    raise ImportError(
+        f"mcugen.qat needs torch, torchao and onnxscript ({error}): pip install torch torchao onnxscript",
+        name=error.name,
+    ) from error
+
+import onnx
+
+from mcugen.model_file import read_model
+from mcugen.quantize.annotated import spread_annotations
+
+ANNOTATION = "quantization_annotation"  # the key under which torchao looks for annotations
+BN_EPS = 1e-5  # the only one that torchao folds
+TRAINING = {"batch_norm": 5, "dropout": 2, "feature_dropout": 2}  # which argument says whether it trains
+
+# Names of aten operators, without the underscore of those in place.
+# Those with weights, and the weights' axis of output channels.
+WEIGHTED = {"conv1d": 0, "conv2d": 0, "conv_transpose1d": 1, "conv_transpose2d": 1, "linear": 0}
+CLIPS = {"relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max"}
+# The compiler fuses a clip into them (mcugen/normalise/fuse_clamp.py).
+CLAMPED = {*WEIGHTED, "matmul", "mm", "bmm", "add", "sub", "mul", "div"}
+# Their output is elements of their input: it has its input's scale, and there is nothing to round.
+MOVES = {
+    *("view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "squeeze", "unsqueeze", "movedim"),
+    *("slice", "select", "narrow", "split", "split_with_sizes", "chunk", "unbind", "getitem", "index_select"),
+    *("pad", "constant_pad_nd", "expand", "expand_as", "flip", "pixel_shuffle", "pixel_unshuffle"),
+    *("max_pool1d", "max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "amax", "amin"),
+    *("upsample_nearest1d", "upsample_nearest2d", "reflection_pad1d", "reflection_pad2d"),
+    *("clone", "contiguous", "detach", "alias", "to", "_to_copy", "dropout", "feature_dropout", "identity"),
+}
+# They round, on their input's scale.
+AVERAGES = {"avg_pool1d", "avg_pool2d", "upsample_bilinear2d"}
+# All inputs and the output have one scale.
+JOINS = {"cat", "concat", "stack", "maximum", "minimum"}
+# The scale and zero point of TensorFlow Lite's definitions.
+FIXED = {
+    "softmax": (1 / 256, -128),
+    "sigmoid": (1 / 256, -128),
+    "tanh": (1 / 128, 0),
+    "log_softmax": (16 / 256, 127),
+}
+
+
+class Reach(MovingAverageMinMaxObserver):  # type: ignore[misc]  # torchao has no types
+    """The range of an activation in recent batches: grows at once, shrinks by a hundredth of the difference per batch.
+
+    A moving average would settle between the ranges of tensors that share a scale, and cut the largest off. In
+    evaluation mode it stays as it is.
+    """
+
+    def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
+        if self.training and x_orig.numel():
+            low, high = torch.aminmax(x_orig.detach().to(self.min_val.dtype))
+            if self.min_val.isfinite() and self.max_val.isfinite():
+                low = torch.minimum(low, self.min_val + self.averaging_constant * (low - self.min_val))
+                high = torch.maximum(high, self.max_val + self.averaging_constant * (high - self.max_val))
+            self.min_val.copy_(low)
+            self.max_val.copy_(high)
+        return x_orig
+
+
+def _activation() -> QuantizationSpec:
+    """int8, asymmetric, per tensor."""
+    fake = FakeQuantize.with_args(observer=Reach)
+    return QuantizationSpec(torch.int8, fake, -128, 127, torch.per_tensor_affine)
+
+
+def _weights(axis: int) -> QuantizationSpec:
+    """int8, symmetric, per output channel; the scale is that of the weights as they are now."""
+    observer = MovingAveragePerChannelMinMaxObserver
+    fake = FakeQuantize.with_args(observer=observer, averaging_constant=1.0, ch_axis=axis)
+    return QuantizationSpec(torch.int8, fake, -127, 127, torch.per_channel_symmetric, axis)
+
+
+def _name(node: Node) -> str:
+    """The name of a node's operator; "" of inputs, outputs and constants."""
+    if node.op != "call_function":
+        return ""
+    schema = getattr(node.target, "_schema", None)
+    name = schema.name.split("::")[-1] if schema is not None else node.target.__name__
+    return str(name).split(".")[0].rstrip("_")
+
+
+def _real(node: Node) -> bool:
+    """Whether a node's value is one tensor of real numbers."""
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _sole_user(node: Node) -> Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _region(first: Node) -> list[Node]:
+    """The nodes that the compiler computes as one, from the operator to the clip fused into it."""
+    nodes = [first]
+    if _name(first) not in CLAMPED:
+        return nodes
+    while (user := _sole_user(nodes[-1])) is not None and user.args[0] is nodes[-1]:
+        after = _sole_user(user)
+        pooled = _name(user).startswith("max_pool") and after is not None and _name(after) in CLIPS
+        normalized = _name(user) == "batch_norm" and nodes[-1] is first and _name(first) in WEIGHTED
+        if _name(user) in CLIPS or normalized:
+            nodes.append(user)
+        elif pooled:  # the compiler clips before the pooling
+            nodes += [user, after]
+        else:
+            break
+    return nodes
+
+
+class McuQuantizer(Quantizer):  # type: ignore[misc]  # torchao has no types
+    """Annotates what the compiler makes of a model: every activation of the C once, int8 and asymmetric, and the weights
+    of convolutions and dense layers, int8 and symmetric per output channel. Biases, and constant operands of other
+    operators, stay real numbers, which the compiler quantizes.
+
+    * BatchNormalization behind a convolution or dense layer and a ReLU (clip) behind those or behind an addition or
+      product belong to that layer: only what leaves it is rounded.
+    * Operators that only move or choose values (reshape, pad, slice, max pooling ...) have no scale of their own;
+      average pooling keeps its input's; all that a concatenation (minimum, maximum) joins shares one.
+    * Softmax, sigmoid, tanh and log_softmax have the fixed scales of TensorFlow Lite.
+
+    `layers`: names of submodules, `*` and `?` stand for anything; only these are annotated, with their inputs. None:
+    the whole model. For use with torchao's own prepare_qat_pt2e or prepare_pt2e; `prepare` does the rest.
+    """
+
+    def __init__(self, layers: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def _chosen(self, nodes: Sequence[Node]) -> bool:
+        if self.layers is None:
+            return True
+        stacks = [node.meta.get("nn_module_stack") or {} for node in nodes]
+        paths = {path.removeprefix("L['self'].") for stack in stacks for path, _ in stack.values()}
+        return any(fnmatchcase(path, layer) for path in paths for layer in self.layers)
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        """Write annotations into the nodes of an exported model."""
+        order = {node: i for i, node in enumerate(model.graph.nodes)}
+        maker: dict[Node, Node] = {}  # of the tensor that a node's value is made of
+        inputs: dict[Node, list[Node]] = {}
+        wanted: set[Node] = set()
+        for node in order:
+            sources = [maker[i] for i in node.all_input_nodes if i in maker]
+            if node in maker or node.op == "output" or not (sources or node.op == "placeholder"):
+                continue
+            if _name(node) in MOVES or not _real(node):
+                maker.update({node: s for s in sources[:1]})
+                continue
+            region = _region(node)
+            last = region[-1]
+            maker.update(dict.fromkeys(region, last))
+            inputs[last] = [maker[i] for n in region for i in n.all_input_nodes if i in maker]
+            inputs[last] = [i for i in inputs[last] if i is not last]
+            if self._chosen(region):
+                wanted |= {last, *inputs[last]}
+                self._annotate_weights(node)
+        self._annotate_activations(sorted(wanted, key=order.__getitem__), inputs, order)
+        return model
+
+    def _annotate_weights(self, node: Node) -> None:
+        if _name(node) in WEIGHTED:
+            spec = _weights(WEIGHTED[_name(node)])
+            specs = {node.args[0]: None, node.args[1]: spec}  # torchao takes them by their order
+            node.meta[ANNOTATION] = QuantizationAnnotation(specs, _annotated=True)
+
+    def _annotate_activations(
+        self, makers: list[Node], inputs: dict[Node, list[Node]], order: dict[Node, int]
+    ) -> None:
+        """One annotation for each of `makers`, which come in the order of computation."""
+        shared: dict[Node, Node] = {}
+
+        def root(node: Node) -> Node:
+            return root(shared[node]) if node in shared else node
+
+        for node in makers:
+            sources = [i for i in inputs.get(node, []) if i in makers]
+            for source in sources if _name(node) in AVERAGES | JOINS else []:
+                a, b = sorted((root(source), root(node)), key=order.__getitem__)
+                fixed = _name(a) in FIXED or _name(b) in FIXED
+                if a is not b and (not fixed or _name(node) in AVERAGES):
+                    shared[b] = a
+        for node in makers:
+            if node in shared:
+                spec = SharedQuantizationSpec(root(node))
+            elif _name(node) in FIXED:
+                range8 = {"quant_min": -128, "quant_max": 127, "qscheme": torch.per_tensor_affine}
+                spec = FixedQParamsQuantizationSpec(torch.int8, *FIXED[_name(node)], **range8)
+            else:
+                spec = _activation()
+            note = node.meta.setdefault(ANNOTATION, QuantizationAnnotation(_annotated=True))
+            note.output_qspec = spec
+
+    def validate(self, model: GraphModule) -> None:
+        """Nothing: `export` reads the file as the compiler does."""
+
+
+def _switch(self: GraphModule, mode: bool = True) -> GraphModule:
+    """train() and eval() of a prepared model: BatchNormalization, Dropout, and whether ranges follow the data."""
+    for node in self.graph.nodes:
+        place = TRAINING.get(_name(node))
+        if place is not None:
+            node.args = (*node.args[:place], mode, *node.args[place + 1 :])
+    self.recompile()
+    torch.nn.Module.train(self, mode)
+    return self
+
+
+def _momenta(model: GraphModule) -> dict[str, float]:
+    """The momentum of every BatchNormalization by its running mean."""
+    return {n.args[3].target: n.args[6] for n in model.graph.nodes if _name(n) == "batch_norm"}
+
+
+def prepare(
+    model: torch.nn.Module, example_inputs: tuple[torch.Tensor, ...], layers: Sequence[str] | None = None
+) -> GraphModule:
+    """A copy of a float model with fake quantization, ready to be trained, in training mode.
+
+    `example_inputs`: one batch of each input [N, ...], any N; their axis 0 becomes the batch, of any size. `layers`: names
+    of submodules as in `model.named_modules()`, `*` and `?` stand for anything: only these are quantized; the others stay
+    float, and `mcugen build --calib` calibrates them. None: the whole model.
+
+    `train()` and `eval()` of the result switch BatchNormalization and Dropout, as usual; in eval mode ranges of
+    activations stay as they are, too. So the last epochs of a training are best run in eval mode (torchao's
+    BatchNormalization averages with momentum 0.1, whatever the model's was). Raises ValueError for names that are no
+    submodules, and what torch.export raises for models that it cannot capture.
+    """
+    names = [name for name, _ in model.named_modules() if name]
+    unknown = [layer for layer in layers or () if not any(fnmatchcase(name, layer) for name in names)]
+    if unknown:
+        raise ValueError(f"{', '.join(map(repr, unknown))}: no submodule of that name; there are {', '.join(names)}")
+    ready = copy.deepcopy(model).train()
+    for module in ready.modules():  # the same function, with the eps that torchao folds
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
+            module.running_var += module.eps - BN_EPS
+            module.eps = BN_EPS
+    batch = tuple(x if x.shape[0] > 1 else torch.cat([x, x]) for x in example_inputs)
+    free = tuple({0: torch.export.Dim.AUTO} for _ in batch)
+    exported = torch.export.export(ready, batch, dynamic_shapes=free).module(check_guards=False)
+    momenta = _momenta(exported)
+    prepared = prepare_qat_pt2e(exported, McuQuantizer(layers))
+    for node in prepared.graph.nodes:
+        if _name(node) == "batch_norm":  # torchao puts 0.1
+            node.args = (*node.args[:6], momenta[node.args[3].target], *node.args[7:])
+    prepared.train = types.MethodType(_switch, prepared)
+    prepared.eval = types.MethodType(lambda self: _switch(self, False), prepared)
+    return prepared.train()
+
+
+def convert(prepared: GraphModule) -> GraphModule:
+    """The quantized model of a trained one: int8 weights and Q/DQ pairs. The given model stays as it is.
+
+    Raises ValueError if a range is unknown since no batch went through the model in training mode.
+    """
+    unseen = [n for n, m in prepared.named_modules() if isinstance(m, Reach) and not m.min_val.isfinite()]
+    if unseen:
+        raise ValueError(f"{len(unseen)} ranges are unknown: run batches through the model after train(), then convert")
+    return convert_pt2e(copy.deepcopy(prepared).eval())
+
+
+def export(
+    converted: GraphModule, path: str | os.PathLike[str], example_inputs: tuple[torch.Tensor, ...]
+) -> tuple[str, ...]:
+    """Write a converted model as QDQ ONNX with a batch of 1; gives the names of tensors that `mcugen build` will have to
+    calibrate (`--calib`), none where the whole model was quantized.
+
+    Raises ValueError for a model that `convert` has not made, and what the compiler's import raises: UnsupportedError
+    naming the operators that it does not know.
+    """
+    if not any("dequantize" in _name(node) for node in converted.graph.nodes):
+        raise ValueError("the model has no quantized layer: export takes what convert gives")
+    one = tuple(x[:1] for x in example_inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(converted, one, dynamo=True, verbose=False)
+    model = program.model_proto
+    for item in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
+        del item.metadata_props[:]  # places in the user's source code
+    target = Path(path)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        written = Path(folder) / target.name
+        onnx.save(model, written)
+        spread = spread_annotations(read_model(written).graph)
+        written.replace(target)
+    return tuple(spread.graph.tensors[name].source or name for name in spread.missing)
+
+
+__all__: list[Any] = ["McuQuantizer", "convert", "export", "prepare"]
