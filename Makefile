@@ -14,6 +14,8 @@ help:
 	@echo 'make recipes  measure every recipe on the example models, write docs/quantization.md'
 	@echo 'make docs     write docs/operators.md from the code'
 	@echo 'make tested   write docs/tested.md from a run of the operators'\'' tests'
+	@echo 'make guides   run docs/guides and the conversions with TensorFlow and PyTorch (gigabytes)'
+	@echo 'make code-bytes  measure the code of every kernel, for the choice between them'
 	@echo 'make fuzz     damaged model files for both importers'
 	@echo 'make wheel    build dist/*.whl'
 	@echo 'make clean    remove what the targets above made'
@@ -38,8 +40,8 @@ lint: setup-test
 # Two runs, so that a plain mistake shows within seconds.
 .PHONY: test
 test: lint
-	$(PYTHON) -m pytest -q -n $(JOBS) -m 'not slow'
-	$(PYTHON) -m pytest -q -n $(JOBS) -m slow
+	$(PYTHON) -m pytest -q -n $(JOBS) -m 'not slow and not heavy'
+	$(PYTHON) -m pytest -q -n $(JOBS) -m 'slow and not heavy'
 
 .PHONY: format
 format: setup-test
@@ -64,6 +66,20 @@ docs: setup-test
 tested: setup-test
 	$(PYTHON) tests/tested.py
 
+# In an environment of its own; pip's usual variables choose where PyTorch comes from (the one without CUDA is enough).
+.PHONY: guides
+guides: setup-test .venv-guides/ready
+	.venv-guides/bin/python -m pytest -q -m heavy
+
+.venv-guides/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-guides
+	.venv-guides/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,guides]'
+	touch $@
+
+.PHONY: code-bytes
+code-bytes: setup-test
+	PYTHONPATH=. $(PYTHON) tests/code_bytes.py
+
 # FUZZ='--count 100000 --seed 7' for more or other mutants.
 .PHONY: fuzz
 fuzz: setup-test
@@ -75,5 +91,5 @@ wheel: setup-test
 
 .PHONY: clean
 clean:
-	rm -rf .venv build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-guides build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

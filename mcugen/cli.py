@@ -19,13 +19,16 @@ from mcugen.cli_options import (
     BoardOption,
     CalibOption,
     CalibrationOption,
+    ConverterOption,
     DebugLayersOption,
+    ExplainOption,
     FloatOption,
     FolderArgument,
     IoOption,
     JsonOption,
     ModelArgument,
     NameOption,
+    OptimizeOption,
     OutOption,
     PercentileOption,
     QuantizeOption,
@@ -80,6 +83,7 @@ Examples:
   mcugen build kws.onnx --calib data:representative_dataset --percentile 99.99
   mcugen build kws.onnx --calib kws_calib.npz --range input=-1:1 -v
   mcugen build kws_int8.tflite                # quantized already: its own integers
+  mcugen build kws.keras --calib kws_calib.npz --converter-python tf/bin/python
   mcugen build kws.onnx --calib random        # sizes are real, answers are not"""
 )
 def build(
@@ -97,14 +101,17 @@ def build(
     io: IoOption = None,
     in_float: FloatOption = None,
     recipe: RecipeOption = None,
+    optimize: OptimizeOption = None,
     debug_layers: DebugLayersOption = False,
     verbose: VerboseOption = False,
+    converter_python: ConverterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compile MODEL into the folder FOLDER/NAME: C99 sources, manifest, and the integer graph for `verify`.
 
     A library that mcugen wrote there before is replaced, anything else is left alone.
     """
+    del converter_python  # it is in the environment
     from mcugen import pipeline
     from mcugen.calibrate.by_hand import parse_ranges
     from mcugen.report import text
@@ -117,6 +124,7 @@ def build(
         "quantize": quantize,
         "io": io,
         "recipe": recipe,
+        "optimize": optimize,
         "name": name,
         "debug_layers": debug_layers,
     }
@@ -180,9 +188,11 @@ def verify(
             "--board", "-b", metavar="BOARD", help="Board for --emulate; by default the one it was built for."
         ),
     ] = None,
+    converter_python: ConverterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that the C in FOLDER computes what the integer reference computes: every byte of every layer."""
+    del converter_python  # it is in the environment
     from dataclasses import asdict
 
     from mcugen.report import text
@@ -241,6 +251,7 @@ def evaluate(
         int | None,
         typer.Option("--jobs", "-j", metavar="N", help="Processes; by default one for each processor."),
     ] = None,
+    converter_python: ConverterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score the library in FOLDER on labelled data: float model, integer reference and C side by side.
@@ -248,6 +259,7 @@ def evaluate(
     Top-1, top-5, AUC, confusion matrix, or MSE and MAE, whichever the labels are for; agreement and SQNR with --model.
     Exit code 6 if C and reference differ in a byte.
     """
+    del converter_python  # it is in the environment
     from dataclasses import asdict
 
     from mcugen.evaluation import REFERENCE_SAMPLES
@@ -277,6 +289,7 @@ def evaluate(
     epilog="""\b
 Examples:
   mcugen analyze kws.onnx --board nucleo-f446re
+  mcugen analyze kws.onnx --optimize size --explain
   mcugen analyze kws.onnx --json | jq .needs"""
 )
 def analyze(
@@ -288,21 +301,40 @@ def analyze(
     io: IoOption = None,
     in_float: FloatOption = None,
     recipe: RecipeOption = None,
+    converter_python: ConverterOption = None,
+    optimize: OptimizeOption = None,
+    explain: ExplainOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what MODEL would cost, without writing code: layers, MACs, weights, arena, and whether it fits.
 
     Everything that is unsupported is listed at once (exit code 4); exit code 5 if it does not fit the board.
     """
+    del converter_python  # it is in the environment
     from mcugen.report import analysis, text
+    from mcugen.report.explain import print_explained
 
     bar, track = progress_bar()
     with bar:
-        result = analysis.analyze(model, board, calib, track, signature, quantize, io, in_float or (), recipe)
+        result = analysis.analyze(
+            model,
+            board,
+            calib,
+            track,
+            signature,
+            quantize,
+            io,
+            in_float or (),
+            recipe,
+            optimize,
+            explain,
+        )
     if as_json:
         print(json.dumps(result, indent=1))
     else:
         text.print_analysis(result)
+        if explain:
+            print_explained(result)
     analysis.check(result)
 
 

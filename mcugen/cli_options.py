@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mcugen.convert.recognise import PYTHON_VARIABLE
+
 ModelArgument = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="The trained network: float .onnx, or .tflite.", show_default=False),
+    typer.Argument(
+        metavar="MODEL",
+        help="The trained network: .onnx or .tflite; .keras, .h5, a SavedModel folder or .pt2, which your own "
+        "TensorFlow or PyTorch converts.",
+        show_default=False,
+    ),
+]
+
+
+def _choose_converter(python: str | None) -> str | None:
+    """For this process and those it starts."""
+    if python:
+        os.environ[PYTHON_VARIABLE] = python
+    return python
+
+
+ConverterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--converter-python",
+        metavar="PYTHON",
+        envvar=PYTHON_VARIABLE,
+        callback=_choose_converter,
+        help="The Python that has TensorFlow or PyTorch, to convert their files; by default this one or that in PATH.",
+    ),
 ]
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="A folder that `mcugen build` wrote.", show_default=False)
 ]
 SignatureOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Which signature of a .tflite with several, e.g. serving_default."),
+    typer.Option(
+        metavar="NAME", help="Which signature of a .tflite or SavedModel with several, e.g. serving_default."
+    ),
 ]
 BoardOption = Annotated[
     str,
@@ -64,6 +93,20 @@ RecipeOption = Annotated[
         "--recipe",
         metavar="FILE",
         help="A .toml file of such options, and of types and calibration of single layers.",
+    ),
+]
+OptimizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--optimize",
+        metavar="AIM",
+        help="What kernels are chosen for: speed, size, ram, or balanced (the default): docs/optimize.md",
+    ),
+]
+ExplainOption = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Also every layer's kernels with cycles, bytes and scratch, and why one won."
     ),
 ]
 OutOption = Annotated[

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mcugen.convert.run import Converted
 from mcugen.errors import Fault, UsageError
 from mcugen.execute import rest
 from mcugen.graph_file import load_graph
 from mcugen.ir import Array, Graph
 from mcugen.manifest import load_manifest, manifest_path
+from mcugen.model_file import converted_file
 from mcugen.original import Original, load_original
 from mcugen.progress import silent
 from mcugen.score import Noise
@@ -29,13 +31,15 @@ _AT_ONCE = 64  # samples: temporary float arrays are several times as large
 @dataclass(frozen=True)
 class Place:
     """A library and perhaps its model file. `key` is a hash of all that matters, `files` what is needed of them on
-    a computer that has neither: the library's files by path, the model's (its name in `model_file`)."""
+    a computer that has neither: the library's files by path, the model's (its name in `model_file`). `converted`:
+    what became of a model file of another framework, once for all workers."""
 
     key: str
     folder: str
     model: str | None
     files: Mapping[str, bytes] | None = None
     model_file: tuple[str, bytes] | None = None
+    converted: Converted | None = None
 
     @staticmethod
     def of(folder: Path, model: Path | None, ship: bool) -> tuple[Place, list[str]]:
@@ -48,14 +52,15 @@ class Place:
         for name, content in files.items():
             key.update(f"{name} {len(content)} ".encode() + content)
         where = None if model is None else str(model.absolute())
+        converted = None if model is None else converted_file(model, manifest["model"].get("signature"))
         model_file = None
-        if ship and model is not None and model.is_file():
+        if ship and converted is None and model is not None and model.is_file():
             content = model.read_bytes()
             # Otherwise its weights lie in other files, which every computer must have at that place.
             if hashlib.sha256(content).hexdigest() == manifest["model"]["sha256"]:
                 model_file = (model.name, content)
         shipped = files if ship else None
-        return Place(key.hexdigest(), str(folder.absolute()), where, shipped, model_file), edited
+        return Place(key.hexdigest(), str(folder.absolute()), where, shipped, model_file, converted), edited
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +111,10 @@ def open_place(place: Place) -> Opened:
     if getattr(_mine, "key", None) != place.key:
         _mine.key = None
         if place.files is None:
-            _mine.opened = _open(Path(place.folder), place.model)
+            _mine.opened = _open(Path(place.folder), place.model, place.converted)
         else:
             with tempfile.TemporaryDirectory(prefix="mcugen-") as work:
-                _mine.opened = _open(*_unpack(place, place.files, Path(work)))
+                _mine.opened = _open(*_unpack(place, place.files, Path(work)), place.converted)
         _mine.key = place.key
     opened: Opened = _mine.opened
     return opened
@@ -129,11 +134,11 @@ def _unpack(place: Place, files: Mapping[str, bytes], work: Path) -> tuple[Path,
     return folder, str(path)
 
 
-def _open(folder: Path, model: str | None) -> Opened:
+def _open(folder: Path, model: str | None, converted: Converted | None) -> Opened:
     manifest = load_manifest(folder)
     library = open_library(folder, manifest, edited_files(folder, manifest))
     graph = load_graph(folder / f"{manifest['name']}.graph.npz")
-    original = load_original(manifest, Path(model)) if model is not None else None
+    original = load_original(manifest, Path(model), converted) if model is not None else None
     notes = []
     if original is not None and original.model.quantized:
         original = None

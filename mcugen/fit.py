@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcugen.boards import Board, list_boards
+from mcugen.budget import CODE_BYTES, STACK_BYTES
 from mcugen.errors import Fault, FitError
 from mcugen.kernels.kernel import Tables
 from mcugen.library import Library
-
-STACK_BYTES = 1024  # of a run, beside the arena; measured peaks are below 600
-CODE_BYTES = 8192  # of kernels and descriptors, beside the constant arrays; measured sums are below 7,500
 
 
 @dataclass(frozen=True)
@@ -28,14 +26,15 @@ class Needs:
 
 def needs(library: Library, tables: Tables) -> Needs:
     """What a library takes; code and stack are counted with what the largest networks need."""
-    return Needs(
-        library.storage.arena + library.storage.state + STACK_BYTES, weight_bytes(tables) + CODE_BYTES
-    )
+    ram = library.storage.arena + library.storage.state + STACK_BYTES
+    return Needs(ram, tables.bytes + code_bytes(library))
 
 
-def weight_bytes(tables: Tables) -> int:
-    """Of all constant arrays."""
-    return sum(array.nbytes for array in tables.arrays.values())
+def code_bytes(library: Library) -> int:
+    """At most, of kernels, calls and descriptors."""
+    graph, used = library.graph, [(layer.kernel, layer.node) for layer in library.layers]
+    sizes = {kernel.variant(node, graph)[0]: kernel.code(node, graph) for kernel, node in used}
+    return CODE_BYTES + sum(sizes.values())
 
 
 def check_fit(library: Library, tables: Tables) -> None:
@@ -44,6 +43,7 @@ def check_fit(library: Library, tables: Tables) -> None:
     wanted = needs(library, tables)
     ram, flash = board.largest("ram"), board.largest("flash")
     larger = _larger(wanted)
+    tried = _tried(library)
     if ram is not None and wanted.ram > ram:
         peak = max(library.storage.buffers, key=lambda b: b.size)
         faults.append(
@@ -51,7 +51,7 @@ def check_fit(library: Library, tables: Tables) -> None:
                 "RAM",
                 f"the arena of {library.storage.arena:,} bytes, {library.storage.state:,} bytes of state and "
                 f"{STACK_BYTES:,} bytes of stack are "
-                f"{wanted.ram - ram:,} bytes more than the board's {ram:,}",
+                f"{wanted.ram - ram:,} bytes more than the board's {ram:,}{tried}",
                 f"a smaller input or fewer channels (the largest tensor is {peak.name!r} with {peak.size:,} bytes), "
                 f"or {larger}",
             )
@@ -61,14 +61,22 @@ def check_fit(library: Library, tables: Tables) -> None:
         faults.append(
             Fault(
                 "flash",
-                f"the constants of {weight_bytes(tables):,} bytes and up to {CODE_BYTES:,} bytes of code are "
-                f"{wanted.flash - flash:,} bytes more than the board's {flash:,}",
+                f"the constants of {tables.bytes:,} bytes and up to {code_bytes(library):,} bytes of code are "
+                f"{wanted.flash - flash:,} bytes more than the board's {flash:,}{tried}",
                 f"fewer channels ({largest.node.origin} alone has {_constant_bytes(library, largest.index):,} bytes), "
                 f"or {larger}",
             )
         )
     if faults:
         raise FitError(f"{library.name} does not fit {board.name}", faults)
+
+
+def _tried(library: Library) -> str:
+    """That other kernels do not help, where there are any."""
+    choices = [len(able) for able in library.decision.candidates if len(able) > 1]
+    if not choices:
+        return ""
+    return f"; of the {sum(choices)} kernels that {len(choices)} layers can have, these take the least"
 
 
 def _larger(wanted: Needs) -> str:

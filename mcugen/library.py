@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcugen.boards import Board
+from mcugen.choice import Decision
 from mcugen.ir import Graph
 from mcugen.ops import OPS
 from mcugen.select import Layer
@@ -18,11 +19,20 @@ class Library:
     name: str
     graph: Graph
     board: Board
-    layers: tuple[Layer, ...]
-    storage: Storage
+    decision: Decision
     model_file: str
     model_sha256: str
     command: str
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """In execution order."""
+        return self.decision.layers
+
+    @property
+    def storage(self) -> Storage:
+        """Where everything lies in memory."""
+        return self.decision.storage
 
     @property
     def align(self) -> int:

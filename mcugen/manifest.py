@@ -97,6 +97,7 @@ def describe(
         "mcugen": __version__,
         "name": library.name,
         "command": library.command,
+        "optimize": library.decision.optimize.value,
         "model": {
             "file": library.model_file,
             "sha256": library.model_sha256,
@@ -109,7 +110,7 @@ def describe(
         "memory": {
             "arena": storage.arena,
             "arena_lower_bound": storage.plan.lower_bound,
-            "weights": sum(a.nbytes for a in tables.arrays.values()),
+            "weights": tables.bytes,
             "state": storage.state,
         },
         "macs": library.macs,

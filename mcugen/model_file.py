@@ -1,10 +1,13 @@
-"""A model file, ONNX or .tflite, as the graph that the compiler starts from."""
+"""A model file as the graph that the compiler starts from: ONNX, .tflite, or what is converted to one of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mcugen.convert.recognise import recognise
+from mcugen.convert.run import Converted, check_conversion, convert
 from mcugen.errors import Fault, UsageError
 from mcugen.ir import Graph
 from mcugen.normalise import normalise, tidy
@@ -25,8 +28,29 @@ class Model:
     onnx: ImportedModel | None = None  # what an ONNX file was imported as
 
 
-def read_model(path: Path, signature: str | None = None) -> Model:
-    """Read a file. `signature` chooses among those of a .tflite. Raises UsageError, ModelError, UnsupportedError."""
+def converted_file(path: Path, signature: str | None = None) -> Converted | None:
+    """A file of Keras, TensorFlow or PyTorch, converted; None for the formats that are read as they are."""
+    source = recognise(path)
+    return None if source is None else convert(path, source, signature)
+
+
+def read_model(path: Path, signature: str | None = None, converted: Converted | None = None) -> Model:
+    """Read a file, `converted` where that was done before. `signature` chooses among those of a .tflite or SavedModel.
+    Raises UsageError, ModelError, UnsupportedError, ToolError."""
+    converted = converted or converted_file(path, signature)
+    if converted is None:
+        return _read(path, signature)
+    with tempfile.TemporaryDirectory(prefix="mcugen-") as work:
+        file = Path(work) / path.resolve().name  # messages are to speak of the user's file
+        file.write_bytes(converted.content)
+        model = _read(file, converted.signature)
+    if not model.quantized:
+        check_conversion(converted, model.graph, file.name)
+    notes = (*converted.notes, *model.notes)
+    return replace(model, sha256=converted.sha256, format=converted.format, notes=notes)
+
+
+def _read(path: Path, signature: str | None) -> Model:
     if is_tflite(path):
         tflite = import_tflite(path, signature)
         graph = tidy(tflite.graph) if tflite.quantized else normalise(tflite.graph)

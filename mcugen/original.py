@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mcugen.convert.run import Converted
 from mcugen.errors import Fault, UsageError
 from mcugen.execute import States, rest, run_samples
 from mcugen.ir import Array, DType, Graph
@@ -70,9 +71,9 @@ class Original:
         return self.runner.run(samples)
 
 
-def load_original(manifest: Mapping[str, Any], path: Path) -> Original:
+def load_original(manifest: Mapping[str, Any], path: Path, converted: Converted | None = None) -> Original:
     """Read the model file of a library. Raises UsageError if it is another, and what reading raises."""
-    model = read_model(path, manifest["model"].get("signature"))
+    model = read_model(path, manifest["model"].get("signature"), converted)
     io = manifest.get("quantization", {}).get("io")
     if model.quantized and io:  # the library's inputs are its file's in another type
         model = replace(model, graph=set_ports(model.graph, DType(io)))

@@ -11,6 +11,7 @@ from mcugen.boards import Board, load_board
 from mcugen.calibrate.calibrate import Calibrated, Wishes, calibrate_model
 from mcugen.calibrate.data import InputSpec
 from mcugen.check import check_graph
+from mcugen.choice import Optimize, decide
 from mcugen.errors import Fault, UsageError
 from mcugen.fit import check_fit
 from mcugen.graph_file import save_graph
@@ -39,7 +40,7 @@ from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.element_types import Types
 from mcugen.quantize.fallback import fall_back
 from mcugen.quantize.input_transpose import fuse_input_transpose
-from mcugen.quantize.layers import check_wishes, wished_methods, wished_types
+from mcugen.quantize.layers import LayerWish, check_wishes, wished_kernels, wished_methods, wished_types
 from mcugen.quantize.ports import set_ports
 from mcugen.quantize.ptq import Ranges
 from mcugen.quantize.ptq import quantize as to_integers
@@ -48,9 +49,7 @@ from mcugen.read.float_check import check_import
 from mcugen.render import render
 from mcugen.rewrite import with_integer_indices
 from mcugen.schedule import schedule
-from mcugen.select import select
 from mcugen.settings import Settings, make_settings
-from mcugen.storage import assign
 from mcugen.write import write_folder
 
 
@@ -185,6 +184,8 @@ def check_types(recipe: Recipe, settings: Settings, quantized: bool) -> None:
         fix = "minmax: at 16 bits clipping hardly ever pays; or percentile against outliers"
         faults.append(Fault("--calibration mse", "it minimises the error of int8", fix))
     for wish in settings.layers:
+        if wish.type is None and wish.method is None:
+            continue
         real = wish.type is DType.FLOAT32
         if quantized:
             faults.append(Fault(wish.where, "the model is quantized already", "leave it out"))
@@ -221,12 +222,19 @@ def float_notes(graph: Graph, board: Board) -> list[str]:
 
 
 def lay_out(
-    graph: Graph, board: Board, name: str, model_file: str, sha256: str, command: str, keep_all: bool = False
+    graph: Graph,
+    board: Board,
+    name: str,
+    model_file: str,
+    sha256: str,
+    command: str,
+    keep_all: bool = False,
+    optimize: Optimize = Optimize.BALANCED,
+    wishes: Sequence[LayerWish] = (),
 ) -> Library:
-    """Kernels chosen and memory placed for an integer graph."""
-    layers = select(graph, board)
-    storage = assign(graph, layers, keep_all)
-    return Library(name, graph, board, layers, storage, model_file, sha256, command)
+    """Kernels chosen and memory placed for an integer graph; `wishes` for kernels of single layers."""
+    decision = decide(graph, board, optimize, wished_kernels(graph, wishes), keep_all)
+    return Library(name, graph, board, decision, model_file, sha256, command)
 
 
 def compile_model(path: Path, board: Board, settings: Settings, progress: Progress = silent) -> Compiled:
@@ -261,10 +269,13 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
         notes.append(f"quantized model: {recipe} leaves the scales of its activations aside")
     if model.quantized and asked is not None:
         notes.append("the model is quantized already: --quantize changes nothing")
-    command = settings.command or f"mcugen build {path.name} --board {board.name}"
+    aim = "" if settings.optimize is Optimize.BALANCED else f" --optimize {settings.optimize}"
+    command = settings.command or f"mcugen build {path.name} --board {board.name}{aim}"
     with stage(progress, "placing the buffers"):
         graph = final_graph(tuned, ranges, settings, board, notes)
-        library = lay_out(graph, board, name, path.name, model.sha256, command, settings.debug_layers)
+        whole = settings.debug_layers
+        aims = (settings.optimize, settings.layers)
+        library = lay_out(graph, board, name, path.name, model.sha256, command, whole, *aims)
     notes += origin_notes(spread, graph) if spread else []
     notes += float_notes(graph, board)
     kind = "file" if model.quantized else recipe.value
@@ -311,6 +322,7 @@ def build(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     refine: bool | None = None,
     recipe: str | Path | None = None,
+    optimize: str | None = None,
     progress: Progress = silent,
     command: str = "",
 ) -> Build:
@@ -323,8 +335,8 @@ def build(
     or the file's own. in_float: names or patterns of layers that compute real numbers (recipe int8-float-fallback).
     calibration: `minmax`, `percentile` or `mse`. ranges: by hand, {name: (lo, hi)}, in place of calibrated ones.
     refine: try refinements of the quantization, keep those that help on samples held back (default). recipe: a TOML
-    file of such options and of wishes for single layers. Raises McugenError's subclasses for everything that a user
-    can mend.
+    file of such options and of wishes for single layers. optimize: what kernels are chosen for, speed, size, ram or
+    balanced (default). Raises McugenError's subclasses for everything that a user can mend.
     """
     target = board if isinstance(board, Board) else load_board(str(board))
     settings = make_settings(
@@ -340,6 +352,7 @@ def build(
         calibration=calibration,
         ranges=ranges,
         refine=refine,
+        optimize=optimize,
         command=command,
     )
     compiled = compile_model(Path(model), target, settings, progress)

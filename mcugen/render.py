@@ -12,7 +12,7 @@ from mcugen.access import Direction
 from mcugen.ctext import array_text, comment_text, number_text
 from mcugen.interface import interface
 from mcugen.ir import DType, Graph
-from mcugen.kernels.kernel import C_TYPES, Call, TableRef, Tables, Value
+from mcugen.kernels.kernel import C_TYPES, Call, Kernel, TableRef, Tables, Value
 from mcugen.library import Library
 from mcugen.resources import data_dir
 from mcugen.select import Layer
@@ -150,14 +150,19 @@ def _resets(library: Library) -> list[dict[str, int]]:
     return runs
 
 
+def function_text(kernel: Kernel, name: str, context: Mapping[str, Any], env: jinja2.Environment) -> str:
+    """The text of the C function `name` of a kernel: one of its variants."""
+    template = env.get_template(f"kernels/{kernel.template or kernel.name}.c.j2")
+    return template.render(kernel=name, **context)
+
+
 def _kernels(library: Library, env: jinja2.Environment) -> list[str]:
     """The text of every C function of a kernel that some layer calls, sorted by name."""
     texts: dict[str, str] = {}
     for layer in library.layers:
         name, context = layer.kernel.variant(layer.node, library.graph)
         if name not in texts:
-            template = env.get_template(f"kernels/{layer.kernel.template or layer.kernel.name}.c.j2")
-            texts[name] = template.render(kernel=name, **context)
+            texts[name] = function_text(layer.kernel, name, context, env)
     return [text for _, text in sorted(texts.items())]
 
 
@@ -192,7 +197,7 @@ def render(library: Library) -> tuple[dict[str, str], Tables]:
         "headers": sorted(headers),
         "kernels": kernels,
         "tables": weights,
-        "bytes": sum(a.nbytes for a in tables.arrays.values()),
+        "bytes": tables.bytes,
     }
     name = library.name
     pages = {

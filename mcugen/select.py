@@ -1,11 +1,12 @@
-"""Choose a kernel for every node: the cheapest of those that can run it on the board."""
+"""Which kernels can run a node on the board; `choice.py` chooses one of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mcugen.boards import Board
-from mcugen.errors import Fault, UnsupportedError
+from mcugen.errors import Fault, UnsupportedError, UsageError
 from mcugen.ir import DType, Graph, Node
 from mcugen.kernels import KERNELS
 from mcugen.kernels.kernel import Kernel, element_types
@@ -23,36 +24,79 @@ class Layer:
     kernel: Kernel
 
 
-def choose(node: Node, graph: Graph, board: Board) -> Kernel | str:
-    """The cheapest kernel that can run a node on the board, or why there is none."""
+@dataclass(frozen=True)
+class Option:
+    """The kernels that can run a node on the board, by name; why others cannot; those for other cores."""
+
+    node: Node
+    able: tuple[Kernel, ...]
+    reasons: Mapping[str, str]
+    foreign: tuple[str, ...]
+
+
+def option(node: Node, graph: Graph, board: Board) -> Option:
+    """What there is for a node."""
     types = element_types(node, graph)
-    candidates = [k for k in KERNELS.values() if node.op in k.ops and types in k.types and k.serves(board)]
-    reasons = {k.name: k.reject(node, graph, board) for k in candidates}
-    able = [k for k in candidates if reasons[k.name] is None]
-    if able:
-        return min(able, key=lambda k: (k.cycles(node, graph, board), k.name))
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or _unserved(node, types)
-
-
-def select(graph: Graph, board: Board) -> tuple[Layer, ...]:
-    """The library's layers in execution order. Raises UnsupportedError naming every node without a kernel."""
-    layers: list[Layer] = []
-    faults: list[Fault] = []
-    for node in graph.nodes:
-        if node.op in ALIASES:
+    able: list[Kernel] = []
+    reasons: dict[str, str] = {}
+    foreign: list[str] = []
+    for name, kernel in sorted(KERNELS.items()):
+        if node.op not in kernel.ops or types not in kernel.types:
             continue
-        kernel = choose(node, graph, board)
-        if isinstance(kernel, str):
-            faults.append(Fault(node.origin or node.name, kernel, "`mcugen ops` lists what is supported"))
+        if not kernel.serves(board):
+            foreign.append(name)
+        elif (why := kernel.reject(node, graph, board)) is not None:
+            reasons[name] = why
         else:
-            layers.append(Layer(len(layers), node, kernel))
+            able.append(kernel)
+    return Option(node, tuple(able), reasons, tuple(foreign))
+
+
+def unserved(option: Option, graph: Graph) -> str | None:
+    """Why no kernel can run a node; None if one can."""
+    if option.able:
+        return None
+    told = "; ".join(f"{name}: {why}" for name, why in option.reasons.items())
+    return told or _no_kernel(option.node, element_types(option.node, graph))
+
+
+def options(graph: Graph, board: Board) -> tuple[Option, ...]:
+    """Of every layer, in execution order. Raises UnsupportedError naming every node without a kernel."""
+    found = [option(node, graph, board) for node in graph.nodes if node.op not in ALIASES]
+    faults = [
+        Fault(o.node.origin or o.node.name, why, "`mcugen ops` lists what is supported")
+        for o in found
+        if (why := unserved(o, graph))
+    ]
     if faults:
         operators = "1 operator has" if len(faults) == 1 else f"{len(faults)} operators have"
         raise UnsupportedError(f"{operators} no kernel for {board.name}", faults)
-    return tuple(layers)
+    return tuple(found)
 
 
-def _unserved(node: Node, types: tuple[DType, DType]) -> str:
+def with_wishes(found: Sequence[Option], wishes: Mapping[str, tuple[str, str]]) -> tuple[Option, ...]:
+    """Options where a wish (kernel, who wants it) for a node by name leaves nothing else. Raises UsageError for all
+    kernels that are not among what can run the node."""
+    faults: list[Fault] = []
+    result = []
+    for o in found:
+        name, where = wishes.get(o.node.name, (None, ""))
+        able = {kernel.name: kernel for kernel in o.able}
+        if name is None:
+            result.append(o)
+        elif name in able:
+            others = {kernel: f"{where} wants {name}" for kernel in able if kernel != name}
+            result.append(replace(o, able=(able[name],), reasons={**o.reasons, **others}))
+        else:
+            unknown = "it is for other cores" if name in o.foreign else "there is none for such a layer"
+            why = f"{name} for {o.node.name}: {o.reasons.get(name, unknown)}"
+            faults.append(Fault(where, why, f"one of {', '.join(able)}"))
+    if faults:
+        raise UsageError("no such kernels", faults)
+    return tuple(result)
+
+
+def _no_kernel(node: Node, types: tuple[DType, DType]) -> str:
     taken = sorted({pair for k in KERNELS.values() if node.op in k.ops for pair in k.types})
     known = ", ".join(x if x == y else f"{x} to {y}" for x, y in taken)
     wanted = types[0] if types[0] == types[1] else f"{types[0]} to {types[1]}"

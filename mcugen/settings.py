@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mcugen.choice import Optimize, optimize_named
 from mcugen.ir import DType
 from mcugen.quantize.layers import LayerWish
 from mcugen.quantize.ports import io_named
@@ -31,6 +32,7 @@ class Settings:
     recipe: Recipe | None = None  # nothing: see effective_recipe
     io: DType | None = None  # elements of inputs and outputs; the recipe's, or the file's own
     layers: tuple[LayerWish, ...] = ()  # wishes for single layers
+    optimize: Optimize = Optimize.BALANCED
 
     @property
     def effective_recipe(self) -> Recipe:
@@ -55,6 +57,7 @@ def make_settings(
     refine: bool | None = None,
     calibration: str | None = None,
     percentile: float | None = None,
+    optimize: str | None = None,
     **others: Any,
 ) -> Settings:
     """Settings from `build`'s parameters: what is not given comes from the file `recipe`. Raises UsageError."""
@@ -72,5 +75,6 @@ def make_settings(
         refine=True if refined is None else refined,
         calibration=calibration,
         percentile=percentile,
+        optimize=optimize_named(optimize or file.optimize),
         **others,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from mcugen.access import Access, Direction
 from mcugen.ir import Graph
 from mcugen.place import Buffer, Overlap, Plan, place
+from mcugen.place_problem import live_bound, problem_of
 from mcugen.plan_check import StepAccess, check_plan
 from mcugen.select import ALIASES, ASSIGNS, Layer
 
@@ -51,7 +52,8 @@ def _aliases(graph: Graph) -> dict[str, str]:
     return owner
 
 
-def _buffers(graph: Graph, layers: Sequence[Layer], owner: Mapping[str, str]) -> list[Buffer]:
+def _activations(graph: Graph, layers: Sequence[Layer], owner: Mapping[str, str]) -> list[Buffer]:
+    """The activations' buffers: they are the same whichever kernels the layers have."""
     first = {owner[name]: -1 for name in graph.inputs}
     last = {owner[name]: 0 for name in graph.inputs}
     for layer in layers:
@@ -65,16 +67,18 @@ def _buffers(graph: Graph, layers: Sequence[Layer], owner: Mapping[str, str]) ->
                 last[owner[name]] = max(last[owner[name]], layer.index)
     for name in graph.outputs:
         last[owner[name]] = len(layers)
-    buffers = [Buffer(n, graph.type(n).bytes, first[n], last[n], graph.type(n).dtype.size) for n in first]
-    for layer in layers:
-        size = layer.kernel.scratch(layer.node, graph)
-        if size:
-            buffers.append(Buffer(f"{layer.node.name}/scratch", size, layer.index, layer.index, align=8))
-    return buffers
+    return [Buffer(n, graph.type(n).bytes, first[n], last[n], graph.type(n).dtype.size) for n in first]
 
 
-def _states(graph: Graph) -> tuple[dict[str, int], int]:
-    """Offsets of the states, one behind the other, and their bytes."""
+def _scratch(graph: Graph, layer: Layer) -> list[Buffer]:
+    """The layer's scratch, if it needs any."""
+    size = layer.kernel.scratch(layer.node, graph)
+    name = f"{layer.node.name}/scratch"
+    return [Buffer(name, size, layer.index, layer.index, align=8)] if size else []
+
+
+def place_states(graph: Graph) -> tuple[dict[str, int], int]:
+    """Offsets of the states, one behind the other, and of what is assigned to them; the bytes of all."""
     offsets: dict[str, int] = {}
     end = 0
     for name in graph.states:
@@ -84,9 +88,38 @@ def _states(graph: Graph) -> tuple[dict[str, int], int]:
     return offsets | {name: offsets[state] for name, state in _assigned(graph).items()}, end
 
 
-def _overlap(step: int, source: str, output: str, access: Access) -> Overlap:
-    ascending, descending = (access.distance(d) for d in (Direction.ASCENDING, Direction.DESCENDING))
-    return Overlap(step, source, output, ascending, descending)
+@dataclass(frozen=True)
+class _Step:
+    """How a layer touches buffers: its output (None: a state), what it reads step by step, what at any time."""
+
+    index: int
+    output: str | None
+    pairs: tuple[tuple[str, Access], ...]
+    whole: tuple[str, ...]
+
+    def overlaps(self) -> list[Overlap]:
+        if self.output is None:
+            return []
+        both = (Direction.ASCENDING, Direction.DESCENDING)
+        return [Overlap(self.index, s, self.output, *map(access.distance, both)) for s, access in self.pairs]
+
+
+def _step(graph: Graph, layer: Layer, owner: Mapping[str, str], last: Mapping[str, int]) -> _Step:
+    node, output = layer.node, owner.get(layer.node.outputs[0])
+    pairs: list[tuple[str, Access]] = []
+    whole: list[str] = []
+    for name, access in zip(node.inputs, layer.kernel.access(node, graph), strict=True):
+        if name not in owner:
+            continue
+        source = owner[name]
+        dies = last[source] == layer.index and source != output
+        if access is None or output is None or not dies or node.inputs.count(name) > 1:
+            whole.append(source)
+            continue
+        pairs.append((source, access))
+    # a buffer that is also read as a whole, through another alias, must stay
+    kept = tuple((source, access) for source, access in pairs if source not in whole)
+    return _Step(layer.index, output, kept, tuple(whole))
 
 
 def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Storage:
@@ -95,34 +128,43 @@ def assign(graph: Graph, layers: Sequence[Layer], keep_all: bool = False) -> Sto
     `keep_all`: every buffer has bytes of its own, so that a debugger finds all layers' outputs after a run.
     """
     owner = _aliases(graph)
-    buffers = _buffers(graph, layers, owner)
+    buffers = _activations(graph, layers, owner)
+    buffers += [buffer for layer in layers for buffer in _scratch(graph, layer)]
     if keep_all:
         buffers = [replace(b, last=len(layers)) for b in buffers]
     last = {b.name: b.last for b in buffers}
-    overlaps: list[Overlap] = []
-    accesses = []
-    for layer in layers:
-        node, output = layer.node, owner.get(layer.node.outputs[0])
-        pairs: list[tuple[str, Access]] = []
-        whole: list[str] = []
-        for name, access in zip(node.inputs, layer.kernel.access(node, graph), strict=True):
-            if name not in owner:
-                continue
-            source = owner[name]
-            dies = last[source] == layer.index and source != output
-            if access is None or output is None or not dies or node.inputs.count(name) > 1:
-                whole.append(source)
-                continue
-            pairs.append((source, access))
-        # a buffer that is also read as a whole, through another alias, must stay
-        pairs = [(source, access) for source, access in pairs if source not in whole]
-        if output is not None:
-            overlaps += [_overlap(layer.index, source, output, access) for source, access in pairs]
-        accesses.append((layer.index, output, tuple(pairs), tuple(whole)))
-    plan = place(buffers, overlaps)
-    steps = [
-        StepAccess(i, output, pairs, plan.directions.get(i, Direction.ASCENDING), whole)
-        for i, output, pairs, whole in accesses
+    steps = [_step(graph, layer, owner, last) for layer in layers]
+    plan = place(buffers, [overlap for step in steps for overlap in step.overlaps()])
+    checked = [
+        StepAccess(s.index, s.output, s.pairs, plan.directions.get(s.index, Direction.ASCENDING), s.whole)
+        for s in steps
     ]
-    check_plan(plan, buffers, steps)
-    return Storage(owner, tuple(buffers), plan, *_states(graph))
+    check_plan(plan, buffers, checked)
+    return Storage(owner, tuple(buffers), plan, *place_states(graph))
+
+
+def layer_bounds(graph: Graph, choices: Sequence[Sequence[Layer]]) -> list[list[int]]:
+    """For each layer, and each of the kernels that it could have, the bytes that no arena can go below: what lives
+    while it runs."""
+    owner = _aliases(graph)
+    buffers = _activations(graph, [layers[0] for layers in choices], owner)
+    last = {b.name: b.last for b in buffers}
+    return [[_bound(graph, layer, buffers, owner, last) for layer in layers] for layers in choices]
+
+
+def _bound(
+    graph: Graph,
+    layer: Layer,
+    buffers: Sequence[Buffer],
+    owner: Mapping[str, str],
+    last: Mapping[str, int],
+) -> int:
+    i = layer.index
+    live = [
+        replace(b, first=max(b.first, i - 1), last=min(b.last, i + 1))
+        for b in buffers
+        if b.first <= i <= b.last
+    ]
+    live += _scratch(graph, layer)
+    problem = problem_of(live, _step(graph, layer, owner, last).overlaps())
+    return live_bound(problem) if problem.buffers else 0

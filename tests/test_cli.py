@@ -110,7 +110,7 @@ def test_examples_of_the_help_name_options_that_exist(mcugen: Callable[..., Run]
     for command in ("build", "verify", "evaluate", "analyze"):
         shown = mcugen(command, "-h").out
         head, _, examples = shown.partition("Examples:")
-        used = set(re.findall(r"(?<= )--?[a-z]+", examples.split("|")[0]))
+        used = set(re.findall(r"(?<= )--?[a-z-]+", examples.split("|")[0]))
         assert used and all(re.search(rf"(?<![\w-]){option}(?![\w-])", head) for option in used), used
 
 
@@ -166,6 +166,21 @@ def test_json_is_all_of_stdout(mcugen: Callable[..., Run], work: Path) -> None:
     assert report["ok"] is True and [layer["different"] for layer in report["layers"]] == [0, 0, 0]
     result = json.loads(mcugen("analyze", "small.onnx", "--json").out)
     assert result["fits"] is None and result["memory"]["arena"] == manifest["memory"]["arena"]
+
+
+def test_the_aim_stands_in_manifest_and_header(mcugen: Callable[..., Run], work: Path) -> None:
+    manifest = json.loads(
+        mcugen("build", "small.onnx", "--calib", "random", "--optimize", "size", "--json").out
+    )
+    command = "mcugen build small.onnx --board cortex-m4 --calib random --optimize size"
+    assert manifest["optimize"] == "size" and manifest["command"] == command
+    assert f" *   {command}\n" in (work / "out/small/src/small.c").read_text()
+    words = ("analyze", "small.onnx", "--optimize", "ram", "--explain")
+    result = json.loads(mcugen(*words, "--json").out)
+    assert result["optimize"] == "ram" and result["layers"][0]["candidates"][0]["chosen"]
+    assert "choice  ram: about " in mcugen(*words).out
+    run = mcugen("build", "small.onnx", "--optimize", "fast")
+    assert run.code == 2 and "one of speed, size, ram, balanced" in run.err
 
 
 def test_json_errors_leave_stdout_empty(mcugen: Callable[..., Run], work: Path) -> None:

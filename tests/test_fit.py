@@ -8,8 +8,9 @@ import pytest
 import zoo
 
 from mcugen.boards import Board, load_board
+from mcugen.budget import STACK_BYTES
 from mcugen.errors import FitError
-from mcugen.fit import CODE_BYTES, STACK_BYTES, Needs, check_fit, needs, weight_bytes
+from mcugen.fit import Needs, check_fit, code_bytes, needs
 from mcugen.kernels.kernel import Tables
 from mcugen.library import Library
 from mcugen.pipeline import Settings, compile_model
@@ -32,7 +33,7 @@ def compiled(folder: Path, target: Board) -> tuple[Library, Tables]:
 
 def test_needs_are_the_sums(tmp_path: Path) -> None:
     library, tables = compiled(tmp_path, load_board("host"))
-    assert needs(library, tables) == Needs(24 + STACK_BYTES, weight_bytes(tables) + CODE_BYTES)
+    assert needs(library, tables) == Needs(24 + STACK_BYTES, tables.bytes + code_bytes(library))
 
 
 def test_a_board_without_memories_takes_everything(tmp_path: Path) -> None:

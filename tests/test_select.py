@@ -1,4 +1,4 @@
-"""The choice of kernels."""
+"""Which kernels can run a node."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from mcugen.boards import load_board
 from mcugen.errors import UnsupportedError
 from mcugen.kernels import KERNELS
 from mcugen.ops import OPS
-from mcugen.select import ALIASES, select
+from mcugen.select import ALIASES, options
+
+SOFTMAX = one_node_graph("softmax", [int8_type((1, 8))], {"axis": 1}, int8_type((1, 8), 1 / 256, -128))
 
 
-def test_the_cheapest_kernel_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = one_node_graph("softmax", [int8_type((1, 8))], {"axis": 1}, int8_type((1, 8), 1 / 256, -128))
-    (layer,) = select(graph, load_board("cortex-m4"))
-    original = layer.kernel
-    cheaper = type("Cheaper", (type(original),), {"cycles": lambda *_: -1.0})()
-    cheaper.name = "cheaper"
-    monkeypatch.setitem(KERNELS, "cheaper", cheaper)
-    assert select(graph, load_board("cortex-m4"))[0].kernel is cheaper
-    monkeypatch.setattr(type(cheaper), "reject", lambda *_: "it is raining")
-    assert select(graph, load_board("cortex-m4"))[0].kernel is original
-    monkeypatch.undo()
-    monkeypatch.setitem(KERNELS, "cheaper", cheaper)
-    monkeypatch.setattr(type(cheaper), "serves", lambda _, board: board.isa.dsp)
-    chosen = [select(graph, load_board(name))[0].kernel for name in ("cortex-m4", "cortex-m0")]
-    assert chosen == [cheaper, original]
+def test_all_kernels_that_can_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    (only,) = options(SOFTMAX, load_board("cortex-m4"))
+    (original,) = only.able
+    other = type("Other", (type(original),), {})()
+    other.name = "a_softmax"
+    monkeypatch.setitem(KERNELS, "a_softmax", other)
+    (both,) = options(SOFTMAX, load_board("cortex-m4"))
+    assert both.able == (other, original) and not both.reasons and not both.foreign
+    monkeypatch.setattr(type(other), "reject", lambda *_: "it is raining")
+    (rejected,) = options(SOFTMAX, load_board("cortex-m4"))
+    assert rejected.able == (original,) and rejected.reasons == {"a_softmax": "it is raining"}
+    monkeypatch.setattr(type(other), "serves", lambda _, board: board.isa.dsp)
+    found = [options(SOFTMAX, load_board(name))[0] for name in ("cortex-m4", "cortex-m0")]
+    assert [o.reasons for o in found] == [rejected.reasons, {}]
+    assert [o.foreign for o in found] == [(), ("a_softmax",)]
 
 
 def test_every_node_without_a_kernel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = one_node_graph("softmax", [int8_type((1, 8))], {"axis": 1}, int8_type((1, 8), 1 / 256, -128))
     for kernel in KERNELS.values():
         monkeypatch.setattr(type(kernel), "reject", lambda *_: "it is raining")
     with pytest.raises(UnsupportedError, match="1 operator has no kernel for host") as raised:
-        select(graph, load_board("host"))
+        options(SOFTMAX, load_board("host"))
     (fault,) = raised.value.faults
     assert fault.where == 'onnx:softmax "node"' and "it is raining" in fault.why
 
@@ -42,7 +43,7 @@ def test_every_node_without_a_kernel_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_aliases_are_no_layers() -> None:
     shapes = int8_type((1, 2, 3)), int8_type((1, 6))
     graph = one_node_graph("reshape", [shapes[0]], {"shape": (1, 6)}, shapes[1])
-    assert select(graph, load_board("host")) == () and "reshape" in ALIASES
+    assert options(graph, load_board("host")) == () and "reshape" in ALIASES
 
 
 def test_kernels_serve_operators_that_exist() -> None:

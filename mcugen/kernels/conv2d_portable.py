@@ -88,6 +88,12 @@ def geometry(node: Node, graph: Graph) -> Geometry:
     )
 
 
+def taps_inside(x: int, kernel: int, y: int, stride: int, dilation: int, pad: int) -> int:
+    """How many taps of a window lie inside of the input along one axis, over all places of the output."""
+    at = np.arange(y)[:, None] * stride - pad + np.arange(kernel) * dilation
+    return int(np.count_nonzero((at >= 0) & (at < x)))
+
+
 def x_fields(g: Geometry) -> dict[str, Value]:
     """Descriptor fields: the input's extents."""
     return {"x_height": g.x[0], "x_width": g.x[1], "x_channels": g.x_channels}
@@ -135,9 +141,15 @@ class Conv2DPortable(Kernel):
         return reject_overflow(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        """As measured on the Cortex-M4, to 1 % (per pixel, block of four channels, run of products, product)."""
         g = geometry(node, graph)
-        products = g.kernel[0] * g.kernel[1] * g.x_channels * g.planes // g.groups
-        return (4.0 * products + 40.0) * g.y[0] * g.y[1] * g.y_channels
+        axes = zip(g.x, g.kernel, g.y, g.strides, g.dilations, g.pads, strict=True)
+        rows, columns = (taps_inside(*axis) for axis in axes)
+        pixels = g.y[0] * g.y[1] * g.groups
+        blocks = -(-g.y_channels // g.groups // 4)
+        runs = rows * g.planes * blocks * (g.y[1] if g.dilations[1] == g.groups == 1 else columns * g.groups)
+        products = rows * columns * g.planes * blocks * g.x_channels
+        return 164.0 * pixels + (172.0 + 4 * 49.0) * pixels * blocks + 108.0 * runs + 18.0 * products
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (conv_access(node, graph), None, None)

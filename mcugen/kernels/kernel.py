@@ -21,6 +21,7 @@ import numpy as np
 from mcugen.access import Access, Direction
 from mcugen.boards import Board
 from mcugen.ir import Array, DType, Graph, Node
+from mcugen.kernels.code_bytes import code_bytes
 
 C_TYPES = {
     "int8": "int8_t",
@@ -67,6 +68,11 @@ class Tables:
             self._known[key] = unique
             self.arrays[unique] = flat
         return TableRef(self._known[key])
+
+    @property
+    def bytes(self) -> int:
+        """Of all arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,18 @@ class Kernel:
         Nodes with equal names share one function. Default: one for all nodes, named after the kernel.
         """
         return self.name, self.context
+
+    def constants(self, node: Node, graph: Graph) -> int:
+        """Bytes of the constant arrays that the node needs with this kernel, as the renderer stores them."""
+        tables = Tables()
+        for call in self.calls(node, graph, tables, ""):
+            for name in filter(graph.is_constant, call.inputs):
+                tables.add(name, graph.constant(name))
+        return tables.bytes
+
+    def code(self, node: Node, graph: Graph) -> int:
+        """Bytes of the C function that does the node (see `variant`), as measured; an estimate elsewhere."""
+        return code_bytes(self.variant(node, graph)[0], self.name)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         """Lines for the layer's comment: proved bounds and what the kernel's arithmetic relies on."""

@@ -55,7 +55,7 @@ def emit_layer(
         return ctx.emit(n, op, [x, ctx.add(n, weights, quant), ctx.add(n, bias)], attrs)
     if op == "depthwise_conv2d":
         weights = weights.transpose(3, 1, 2, 0)
-        op, attrs = "conv2d", {**attrs, "groups": len(weights)}
+        op, attrs = "conv2d", {**attrs, "groups": ctx.shape(x)[-1]}
         quant = Quant(quant.scale, quant.zero_point, 0)
     q, groups, depth = integers(weights, quant), int(attrs.get("groups", 1)), weights.shape[-1]
     low = np.clip(q, -128, 127)

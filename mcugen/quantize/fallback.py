@@ -7,7 +7,7 @@ from mcugen.boards import Board
 from mcugen.ir import DType, Graph
 from mcugen.quantize.layers import NodeTypes
 from mcugen.quantize.ptq import Ranges, quantize
-from mcugen.select import ALIASES, choose
+from mcugen.select import ALIASES, option, unserved
 
 
 def fall_back(graph: Graph, ranges: Ranges, asked: NodeTypes, board: Board, usual: DType) -> NodeTypes:
@@ -19,7 +19,9 @@ def fall_back(graph: Graph, ranges: Ranges, asked: NodeTypes, board: Board, usua
         found = {
             n.name: why
             for n in integer.nodes
-            if n.name in names and n.op not in ALIASES and isinstance(why := choose(n, integer, board), str)
+            if n.name in names
+            and n.op not in ALIASES
+            and (why := unserved(option(n, integer, board), integer))
         }
         if not found:
             return NodeTypes(types, reasons)

@@ -24,6 +24,7 @@ class LayerWish:
     where: str
     type: DType | None = None
     method: Method | None = None
+    kernel: str | None = None  # by name, whatever it costs
 
 
 @dataclass(frozen=True)
@@ -80,3 +81,9 @@ def wished_methods(graph: Graph, wishes: Sequence[LayerWish]) -> dict[str, Metho
     """How the ranges of activations, by tensor, are found: those that the layers write."""
     chosen = _choices(graph, wishes, lambda wish: wish.method)
     return {o: chosen[n.name][0] for n in graph.nodes if n.name in chosen for o in n.outputs}
+
+
+def wished_kernels(graph: Graph, wishes: Sequence[LayerWish]) -> dict[str, tuple[str, str]]:
+    """The kernel that the user wants, and who said so, by the name of a node of the final graph."""
+    chosen = _choices(graph, wishes, lambda wish: wish.kernel)
+    return {name: (kernel, wish.where) for name, (kernel, wish) in chosen.items()}

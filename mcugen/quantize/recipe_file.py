@@ -2,6 +2,7 @@
 
 quantize = "int8-float-fallback"
 calibration = "mse"
+optimize = "speed"
 
 [ranges]
 input = [-1.0, 1.0]
@@ -14,6 +15,10 @@ type = "float32"
 match = "*/Add*"
 calibration = "percentile"  # of what the layer writes
 percentile = 99.99
+
+[[layer]]
+match = "conv2d_7"
+kernel = "conv2d_portable"  # whatever it costs: for looking at it
 """
 
 from __future__ import annotations
@@ -45,13 +50,14 @@ class Layer(_Strict):
     type: Literal["int8", "int16", "float32"] | None = None
     calibration: Calibration | None = None
     percentile: float | None = Percentile
+    kernel: str | None = None
 
     def wish(self, where: str) -> LayerWish:
         """The wish, for the pipeline."""
         name = self.calibration or ("percentile" if self.percentile is not None else None)
         parameter = (self.percentile or 99.99) if name == "percentile" else None
         method = Method(name, parameter) if name else None
-        return LayerWish(self.match, where, DType(self.type) if self.type else None, method)
+        return LayerWish(self.match, where, DType(self.type) if self.type else None, method, self.kernel)
 
 
 class RecipeFile(_Strict):
@@ -62,6 +68,7 @@ class RecipeFile(_Strict):
     calibration: Calibration | None = None
     percentile: float | None = Percentile
     refine: bool | None = None
+    optimize: Literal["speed", "size", "ram", "balanced"] | None = None
     ranges: dict[str, tuple[float, float]] = {}
     layer: tuple[Layer, ...] = ()
 

@@ -33,8 +33,11 @@ _PASSES_VALUES_ON = frozenset(
 )
 
 _EXPORT_AGAIN = "export the model to ONNX again and check that the file was copied whole"
-_TORCH = "a PyTorch file", "export it with torch.onnx.export(model, example_input, 'model.onnx')"
-_KERAS = "a Keras HDF5 file", "convert it with tf2onnx (python -m tf2onnx.convert) to ONNX"
+_TORCH = (
+    "a pickled PyTorch file",
+    "where its Python code is: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2'),"
+    " or torch.onnx.export(model.eval(), (example,), 'model.onnx')",
+)
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,6 @@ def _fail(path: Path, faults: list[Fault]) -> None:
 def _read(path: Path) -> bytes:
     try:
         if path.is_dir():
-            if (path / "saved_model.pb").is_file():
-                fix = f"python -m tf2onnx.convert --saved-model {path} --output model.onnx"
-                raise UsageError(
-                    f"{path} is a TensorFlow SavedModel folder", [Fault("", "not an ONNX file", fix)]
-                )
             raise UsageError(
                 f"{path} is a folder", [Fault("", "an .onnx file is expected", "name the file in it")]
             )
@@ -135,13 +133,9 @@ def _recognise(data: bytes) -> tuple[str, str] | None:
         return "an onnxruntime .ort file", "give the .onnx file it was made from"
     if data[4:6] == b"ET":
         return "an ExecuTorch file", _TORCH[1]
-    if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        return _KERAS
     if data.startswith(b"PK\x03\x04"):
-        if b"data.pkl" in data[:4096] or b"/version" in data[:4096] or b"archive_format" in data[:4096]:
+        if b"data.pkl" in data or b"/version" in data[:4096]:
             return _TORCH
-        if b"config.json" in data[:4096] or b"metadata.json" in data[:4096]:
-            return "a Keras file", _KERAS[1]
         return "a zip archive", "unpack it and give the .onnx file in it"
     if data[0] == 0x80 and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "a Python pickle, perhaps of PyTorch or scikit-learn,", _TORCH[1]

@@ -24,11 +24,13 @@ from mcugen.read.onnx_node import OnnxNode
 from mcugen.read.quantized import (
     DYNAMIC,
     EXPANDED,
+    INPUTS,
     MOVES_CONSTANTS,
     Code,
     dequantize_constant,
     expand,
     name_sources,
+    quantized_input,
 )
 
 __all__ = ["ImportedModel", "Importer", "OnnxNode", "Window", "import_model", "import_onnx"]
@@ -47,7 +49,9 @@ class ImportedModel:
     graph: Graph
     file: LoadedModel
     notes: tuple[str, ...]
-    codes: Mapping[str, Code] = field(default_factory=dict)  # of outputs that are integers in the file
+    codes: Mapping[str, Code] = field(
+        default_factory=dict
+    )  # of inputs and outputs that are integers in the file
     dynamic: bool = False  # whether the file quantizes activations with scales computed while it runs
 
 
@@ -113,10 +117,14 @@ def _fixed_batch(model: onnx.ModelProto) -> int:
     return max(batches.pop() or 1, 1) if len(batches) == 1 else 1
 
 
-def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
+def _input_tensors(
+    model: onnx.ModelProto, nodes: Sequence[OnnxNode], notes: list[str]
+) -> tuple[list[Tensor], list[OnnxNode]]:
+    """The inputs as real numbers, and the nodes that quantize those which the file has as integers."""
     initializers = {i.name for i in model.graph.initializer}
     faults: list[Fault] = []
     tensors = []
+    quantize: list[OnnxNode] = []
     values = [v for v in model.graph.input if v.name not in initializers]
     shapes = {v.name: _static_shape(v) for v in values}
     fixed = _fixed_batch(model) > 1
@@ -125,10 +133,22 @@ def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
         if shape is None:
             faults.append(Fault(where, "has no shape", "export the model with static shapes"))
             continue
-        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-            kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
-            faults.append(Fault(where, f"is {kind}, not FLOAT", "export the model with a float32 input"))
-            continue
+        kind, real, quantizer = value.type.tensor_type.elem_type, value.name, None
+        if kind != onnx.TensorProto.FLOAT:
+            shown = onnx.TensorProto.DataType.Name(kind)
+            if shown.lower() in INPUTS:
+                real = f"{value.name}/dequantized"
+                quantizer = quantized_input(value.name, real, kind, nodes)
+            if quantizer is None:
+                why = f"is {shown}, not FLOAT" + (
+                    ", and nothing dequantizes it" if real != value.name else ""
+                )
+                faults.append(Fault(where, why, "export the model with a float32 input"))
+                continue
+            notes.append(
+                f"{where}: {shown.lower()} in the file; samples are real numbers, the C takes integers"
+            )
+            quantize.append(quantizer)
         if any(d is None for d in shape[1:]):
             dims = value.type.tensor_type.shape.dim
             shown = ", ".join(
@@ -154,12 +174,12 @@ def _input_tensors(model: onnx.ModelProto, notes: list[str]) -> list[Tensor]:
                 Fault(where, f"shape {list(shape)} makes no sense here", "export with real dimensions")
             )
             continue
-        tensors.append(Tensor(value.name, ttype, source=value.name))
+        tensors.append(Tensor(real, ttype, source=value.name))
     if not values:
         faults.append(Fault("graph", "has no inputs", "export the model with its input"))
     if faults:
         raise ModelError(f"{counted(faults, 'fault')} in the model's inputs", faults)
-    return tensors
+    return tensors, quantize
 
 
 def _import_node(ctx: Importer, n: OnnxNode) -> None:
@@ -308,7 +328,7 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
     if not missing:
         _check_forms(loaded)
     try:
-        inputs = _input_tensors(model, notes)
+        inputs, quantize = _input_tensors(model, nodes, notes)
     except ModelError as error:
         if not missing:
             raise ModelError(f"{loaded.path.name}: {error.headline}", error.faults) from None
@@ -329,7 +349,7 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
             initializer.name, TensorType(data.shape, dtype), data, initializer.name
         )
     try:
-        _walk(ctx, nodes, missing)
+        _walk(ctx, [*quantize, *nodes], missing)
     except (ModelError, UnsupportedError) as error:
         raise type(error)(f"{loaded.path.name}: {error.headline}", error.faults) from None
     constant = [o for o in outputs if ctx.value(o) is not None]
@@ -348,7 +368,8 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
         ctx.tensors,
     )
     check_indices(graph, loaded.path.name)
-    codes = {o: ctx.coded[o] for o in outputs if o in ctx.coded}
+    ports = (*outputs, *(n.outputs[0] for n in quantize))
+    codes = {name: ctx.coded[name] for name in ports if name in ctx.coded}
     return ImportedModel(graph, loaded, tuple(notes), codes, any(n.op_type in DYNAMIC for n in nodes))
 
 

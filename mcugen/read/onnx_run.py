@@ -10,14 +10,15 @@ import onnx
 import onnxruntime
 
 from mcugen.errors import Fault, ModelError
-from mcugen.ir import Array, DType
+from mcugen.ir import Array, DType, Quant
+from mcugen.ops.fake_quant import fake_quantized
 from mcugen.read.onnx_file import LoadedModel
 from mcugen.read.quantized import Code
 
 
 class OnnxRunner:
-    """A session on the original file, inputs in the file's shapes with a batch of 1. Outputs that are integers by one
-    of `codes` are given as the real numbers that they stand for.
+    """A session on the original file, inputs in the file's shapes with a batch of 1. Inputs and outputs that are
+    integers by one of `codes` are taken and given as the real numbers that they stand for.
 
     Raises ModelError if onnxruntime refuses the file.
     """
@@ -62,7 +63,10 @@ class OnnxRunner:
             }
             batch = repeats.pop() if len(repeats) == 1 else 1
             try:
-                feeds = {n: np.repeat(a, batch, axis=0) if batch > 1 else a for n, a in sample.items()}
+                feeds = {
+                    n: self._coded(n, np.repeat(a, batch, axis=0) if batch > 1 else a)
+                    for n, a in sample.items()
+                }
                 outputs = self.session.run(None, feeds)
             except Exception as error:  # its own exception types are not public
                 raise ModelError(
@@ -72,6 +76,16 @@ class OnnxRunner:
             results.append([o[:1] for o in outputs] if batch > 1 else outputs)
         names = [o.name for o in self.session.get_outputs()]
         return [self._real(n, np.stack([r[i] for r in results])) for i, n in enumerate(names)]
+
+    def _coded(self, name: str, values: Array) -> Array:
+        code = self.codes.get(name)
+        if code is None:
+            return values
+        steps = fake_quantized(values, Quant((code.scale,), (code.zero_point,)), code.signed) / np.float32(
+            code.scale
+        )
+        shift = 128 if code.dtype is DType.UINT8 else 0
+        return np.asarray((np.rint(steps) + (code.zero_point + shift)).astype(code.dtype.numpy))
 
     def _real(self, name: str, values: Array) -> Array:
         code = self.codes.get(name)

@@ -90,6 +90,29 @@ def read_code(ctx: Importer, n: OnnxNode) -> Code:
     return code
 
 
+INPUTS = (
+    "int8",
+    "uint8",
+    "int16",
+)  # of a model, where a DequantizeLinear or QLinear operator says what they mean
+
+
+def quantized_input(name: str, real: str, dtype: int, nodes: Sequence[OnnxNode]) -> OnnxNode | None:
+    """The QuantizeLinear that makes a model's integer input `name` (ONNX element type `dtype`) of the tensor `real`, as
+    its first reader reads it; None if none of them says how."""
+    for n in nodes:
+        coded = n.op_type == "DequantizeLinear" or "QLinear" in n.op_type or n.op_type.endswith(".QGemm")
+        if not coded or name not in n.inputs:
+            continue
+        place = n.inputs.index(name)
+        scale, zero = (n.inputs[i] if n.has_input(i) else "" for i in (place + 1, place + 2))
+        inputs = (real, scale, zero) if zero else (real, scale)
+        attrs: dict[str, Any] = {} if zero else {"output_dtype": dtype}
+        proto = helper.make_node("QuantizeLinear", inputs, [name], f"input {name}", **attrs)
+        return OnnxNode("QuantizeLinear", f"input {name}", inputs, (name,), attrs, proto)
+    return None
+
+
 def dequantize_constant(ctx: Importer, n: OnnxNode) -> list[Array]:
     """The value of a DequantizeLinear of a constant; the scale of each element goes to `ctx.steps`."""
     data, scale = ctx.value(n.inputs[0]), ctx.value(n.inputs[1])

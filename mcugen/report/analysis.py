@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from mcugen.boards import load_board
+from mcugen.budget import STACK_BYTES
 from mcugen.errors import Fault, FitError, UsageError
 from mcugen.execute import run_samples
-from mcugen.fit import CODE_BYTES, STACK_BYTES, check_fit, needs
+from mcugen.fit import check_fit, code_bytes, needs
 from mcugen.ir import Graph
 from mcugen.kernels.kernel import Tables
 from mcugen.library import Library
@@ -25,6 +26,7 @@ from mcugen.quantize.annotated import origin_notes, spread_annotations
 from mcugen.quantize.ptq import Ranges
 from mcugen.quantize.recipes import TRAITS
 from mcugen.render import render
+from mcugen.report.explain import explained
 from mcugen.settings import make_settings
 
 PLACEHOLDER_SCALE = 10.0  # wide enough that biases make no channel constant; compared with real calibrations
@@ -65,8 +67,11 @@ def analyze(
     io: str | None = None,
     in_float: Sequence[str] = (),
     recipe_file: str | Path | None = None,
+    optimize: str | None = None,
+    explain: bool = False,
 ) -> dict[str, Any]:
-    """The manifest's figures without files, plus `needs` {ram, flash}, `board_memory`, `fits` and `problems`.
+    """The manifest's figures without files, plus `needs` {ram, flash}, `board_memory`, `fits` and `problems`;
+    `explain`: and `choice`, and `candidates` of every layer (see report/explain.py).
 
     Without calibration data the ranges are placeholders, said in a note: constant channels, and with them weights
     and MACs, may come out a little different in the build; inputs and outputs have no scales then.
@@ -78,7 +83,8 @@ def analyze(
     graph = source.graph
     notes = list(source.notes)
     ranges: Ranges = {}
-    settings = settle(make_settings(recipe_file, quantize, io, in_float, calib=calib), source)
+    wishes = make_settings(recipe_file, quantize, io, in_float, calib=calib, optimize=optimize)
+    settings = settle(wishes, source)
     calibrates = TRAITS[settings.effective_recipe].calibrated and not source.quantized
     spread = spread_annotations(graph) if calibrates and annotated(graph) else None
     if spread:
@@ -97,7 +103,8 @@ def analyze(
         source, ranges = replace(source, graph=calibrated.graph), calibrated.ranges
     with stage(progress, "placing the buffers"):
         final = final_graph(source, ranges, settings, board, notes)
-        library = lay_out(final, board, _name(model), model.name, source.sha256, "")
+        aims = (settings.optimize, settings.layers)
+        library = lay_out(final, board, _name(model), model.name, source.sha256, "", False, *aims)
         _, tables = render(library)
     notes += [*(origin_notes(spread, final) if spread else []), *float_notes(final, board)]
     result = describe(library, tables, {}, graph, {}, notes, source.format, signature)
@@ -106,7 +113,9 @@ def analyze(
     if placeholders:
         for port in (*result["inputs"], *result["outputs"]):
             port["scale"] = port["zero_point"] = None
-    result["memory"] |= {"stack_at_most": STACK_BYTES, "code_at_most": CODE_BYTES}
+    result["memory"] |= {"stack_at_most": STACK_BYTES, "code_at_most": code_bytes(library)}
+    if explain:
+        result |= explained(library.decision, result["layers"])
     return {**result, **_fit(library, tables)}
 
 

@@ -16,7 +16,7 @@ from mcugen.ir import Array, DType, Graph, Quant, Tensor, TensorType
 from mcugen.kernels import KERNELS
 from mcugen.kernels.kernel import Tables
 from mcugen.pipeline import lay_out
-from mcugen.select import select
+from mcugen.select import options
 
 KERNEL = KERNELS["lstm_portable"]
 
@@ -116,4 +116,4 @@ def test_bounds_and_refusal() -> None:
     large = replace(graph.tensors["x3"], data=np.full((4, 4), (1 << 31) - 1, np.int32))
     graph = replace(graph, tensors={**graph.tensors, "x3": large})
     with pytest.raises(UnsupportedError, match="beyond int32"):
-        select(graph, board)
+        options(graph, board)

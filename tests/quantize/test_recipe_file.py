@@ -81,6 +81,20 @@ def test_all_faults_of_a_file_at_once(tmp_path: Path) -> None:
         assert word in message, message
 
 
+def test_a_recipe_names_an_aim_and_kernels(tmp_path: Path) -> None:
+    text = 'optimize = "ram"\n[[layer]]\nmatch = "conv2d*"\nkernel = "conv2d_portable"\n'
+    model, file = zoo.small(tmp_path), recipe(tmp_path, text)
+    manifest = mcugen.build(model, calib="random", out=tmp_path, recipe=file).manifest
+    assert manifest["optimize"] == "ram" and manifest["layers"][0]["kernel"] == "conv2d_portable"
+    manifest = mcugen.build(model, calib="random", out=tmp_path, recipe=file, optimize="size").manifest
+    assert manifest["optimize"] == "size" and manifest["command"].endswith(" --optimize size")
+    file = recipe(tmp_path, text.replace("conv2d_portable", "conv2d_fast"))
+    with pytest.raises(UsageError, match="conv2d_fast for r: there is none for such a layer"):
+        mcugen.build(model, calib="random", out=tmp_path, recipe=file)
+    with pytest.raises(UsageError, match="optimize"):
+        read_recipe(recipe(tmp_path, 'optimize = "fast"'))
+
+
 def test_layers_that_are_not_there_and_recipes_that_have_none(tmp_path: Path) -> None:
     model = zoo.small(tmp_path)
     names = ("conv2e", "zzz")

@@ -75,9 +75,6 @@ def test_no_file(tmp_path: Path) -> None:
         load_onnx(tmp_path / "none.onnx")
     with pytest.raises(UsageError, match="is a folder"):
         load_onnx(tmp_path)
-    (tmp_path / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(UsageError, match="SavedModel folder[^$]*tf2onnx"):
-        load_onnx(tmp_path)
     with pytest.raises(UsageError):
         load_onnx(Path("a\0b"))
     with pytest.raises(UsageError, match="cannot be read: File name too long"):
@@ -98,9 +95,7 @@ OTHERS: list[tuple[str, Callable[[Path], bytes], str]] = [
     ("tflite", lambda _: b"\x1c\0\0\0TFL3" + bytes(64), "TensorFlow Lite"),
     ("ort", lambda _: b"\x1c\0\0\0ORTM" + bytes(64), r"onnxruntime \.ort"),
     ("pte", lambda _: b"\x1c\0\0\0ET12" + bytes(64), "ExecuTorch"),
-    ("h5", lambda _: b"\x89HDF\r\n\x1a\n" + bytes(64), "Keras HDF5"),
     ("pt", lambda folder: zip_of("model/data.pkl", folder), "PyTorch"),
-    ("keras", lambda folder: zip_of("config.json", folder), "Keras"),
     ("zip", lambda folder: zip_of("model.onnx", folder), "zip archive"),
     ("pickle", lambda _: pickle.dumps({"a": 1}), "pickle"),
     ("npy", lambda _: b"\x93NUMPY" + bytes(64), "numpy"),

@@ -300,6 +300,50 @@ def test_what_is_not_supported_is_all_named() -> None:
         assert words in text, text
 
 
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_depthwise_weights_of_9_bits(multiplier: int) -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    x = net.qdq(net.input(1, 3, 6, 6), 0.02)
+    weights = rng.integers(0, 256, (3 * multiplier, 1, 3, 3), np.uint8)
+    weights.flat[:2] = 0, 255
+    w = net.dq(net.constant(weights), 0.01, np.uint8(100))
+    graph = _graph(net.model(net.qdq(str(net.add("Conv", x, w, kernel_shape=[3, 3], group=3)), 0.05)))
+    (conv,) = (n for n in graph.nodes if n.op == "conv2d")
+    assert conv.attrs["groups"] == 3 and graph.constant(conv.inputs[1]).shape == (3 * multiplier, 3, 3, 2)
+
+
+def test_an_output_near_zero_is_compared_with_the_noise_of_rounding() -> None:
+    net = Quantized()
+    x = net.qdq(net.input(1, 64), 0.02)
+    probabilities = net.qdq(str(net.add("Softmax", x, axis=-1)), 1 / 255, np.int8(-128))
+    centred = net.qdq(str(net.add("Sub", probabilities, net.constant(1 / 64))), 1 / 255)
+    _graph(net.model(net.add("ReduceMean", centred, axes=[1])))
+
+
+@pytest.mark.parametrize("zero", [np.uint8(100), np.int8(-5)])
+def test_integer_inputs_and_outputs(zero: Any, tmp_path: Path) -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    x = net.input(1, 2, 6, 6)
+    weights = rng.integers(-127, 128, (4, 2, 3, 3), np.int8)
+    y = net.q(_conv(net, net.dq(x, 0.02, zero), weights), 0.05, zero)
+    model = net.model(y)
+    kind = TensorProto.UINT8 if zero.dtype == np.uint8 else TensorProto.INT8
+    model.graph.input[0].type.tensor_type.elem_type = model.graph.output[0].type.tensor_type.elem_type = kind
+    manifest, report = built(_save(model, tmp_path), tmp_path)
+    (port,) = manifest["inputs"]
+    assert (port["dtype"], port["zero_point"]) == ("int8", -28 if kind == TensorProto.UINT8 else -5)
+    assert any("samples are real numbers" in note for note in manifest["notes"])
+    assert report.ok and report.float_report is not None
+    assert report.float_report.sqnr is not None and report.float_report.sqnr > 40.0
+
+
+def test_an_integer_input_that_nothing_dequantizes_is_refused() -> None:
+    net = Quantized()
+    model = net.model(net.add("Relu", net.input(1, 4)))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    assert "is UINT8, not FLOAT, and nothing dequantizes it" in _faults(model, ModelError)
+
+
 def test_8_and_16_bits_in_one_file_are_refused() -> None:
     net = Quantized()
     x = net.input(1, 2, 6, 6)
