@@ -18,29 +18,17 @@ import copy
 import os
 import tempfile
 import types
-import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 try:
     import onnxscript  # noqa: F401  # torch.onnx.export asks for it
     import torch
     from torch.fx import GraphModule, Node
-    from torchao.quantization.pt2e import (
-        FakeQuantize,
-        MovingAverageMinMaxObserver,
-        MovingAveragePerChannelMinMaxObserver,
-    )
+    from torchao.quantization import pt2e
+    from torchao.quantization.pt2e import quantizer as specs
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
-    from torchao.quantization.pt2e.quantizer import (
-        FixedQParamsQuantizationSpec,
-        QuantizationAnnotation,
-        QuantizationSpec,
-        Quantizer,
-        SharedQuantizationSpec,
-    )
 except ImportError as error:
     raise ImportError(
         f"mcugen.qat needs torch, torchao and onnxscript ({error}): pip install torch torchao onnxscript",
@@ -59,32 +47,27 @@ TRAINING = {"batch_norm": 5, "dropout": 2, "feature_dropout": 2}  # which argume
 # Names of aten operators, without the underscore of those in place.
 # Those with weights, and the weights' axis of output channels.
 WEIGHTED = {"conv1d": 0, "conv2d": 0, "conv_transpose1d": 1, "conv_transpose2d": 1, "linear": 0}
-CLIPS = {"relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max"}
+CLIPS = frozenset({"relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max"})
 # The compiler fuses a clip into them (mcugen/normalise/fuse_clamp.py).
-CLAMPED = {*WEIGHTED, "matmul", "mm", "bmm", "add", "sub", "mul", "div"}
+CLAMPED = frozenset({*WEIGHTED, "matmul", "mm", "bmm", "add", "sub", "mul", "div"})
+# fmt: off
 # Their output is elements of their input: it has its input's scale, and there is nothing to round.
-MOVES = {
-    *("view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "squeeze", "unsqueeze", "movedim"),
-    *("slice", "select", "narrow", "split", "split_with_sizes", "chunk", "unbind", "getitem", "index_select"),
-    *("pad", "constant_pad_nd", "expand", "expand_as", "flip", "pixel_shuffle", "pixel_unshuffle"),
-    *("max_pool1d", "max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "amax", "amin"),
-    *("upsample_nearest1d", "upsample_nearest2d", "reflection_pad1d", "reflection_pad2d"),
-    *("clone", "contiguous", "detach", "alias", "to", "_to_copy", "dropout", "feature_dropout", "identity"),
-}
-# They round, on their input's scale.
-AVERAGES = {"avg_pool1d", "avg_pool2d", "upsample_bilinear2d"}
-# All inputs and the output have one scale.
-JOINS = {"cat", "concat", "stack", "maximum", "minimum"}
+MOVES = frozenset({
+    "view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "squeeze", "unsqueeze", "movedim", "slice",
+    "select", "narrow", "split", "split_with_sizes", "chunk", "unbind", "getitem", "index_select", "expand",
+    "expand_as", "flip", "pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "pixel_shuffle",
+    "pixel_unshuffle", "max_pool1d", "max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "amax", "amin",
+    "upsample_nearest1d", "upsample_nearest2d", "clone", "contiguous", "detach", "alias", "to", "dropout",
+    "feature_dropout",
+})
+AVERAGES = frozenset({"avg_pool1d", "avg_pool2d", "upsample_bilinear2d"})  # they round, on their input's scale
+JOINS = frozenset({"cat", "concat", "stack", "maximum", "minimum"})  # all inputs and the output have one scale
 # The scale and zero point of TensorFlow Lite's definitions.
-FIXED = {
-    "softmax": (1 / 256, -128),
-    "sigmoid": (1 / 256, -128),
-    "tanh": (1 / 128, 0),
-    "log_softmax": (16 / 256, 127),
-}
+FIXED = {"softmax": (1 / 256, -128), "sigmoid": (1 / 256, -128), "tanh": (1 / 128, 0), "log_softmax": (1 / 16, 127)}
+# fmt: on
 
 
-class Reach(MovingAverageMinMaxObserver):  # type: ignore[misc]  # torchao has no types
+class Reach(pt2e.MovingAverageMinMaxObserver):
     """The range of an activation in recent batches: grows at once, shrinks by a hundredth of the difference per batch.
 
     A moving average would settle between the ranges of tensors that share a scale, and cut the largest off. In
@@ -94,7 +77,7 @@ class Reach(MovingAverageMinMaxObserver):  # type: ignore[misc]  # torchao has n
     def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
         if self.training and x_orig.numel():
             low, high = torch.aminmax(x_orig.detach().to(self.min_val.dtype))
-            if self.min_val.isfinite() and self.max_val.isfinite():
+            if self.min_val.isfinite():
                 low = torch.minimum(low, self.min_val + self.averaging_constant * (low - self.min_val))
                 high = torch.maximum(high, self.max_val + self.averaging_constant * (high - self.max_val))
             self.min_val.copy_(low)
@@ -102,17 +85,11 @@ class Reach(MovingAverageMinMaxObserver):  # type: ignore[misc]  # torchao has n
         return x_orig
 
 
-def _activation() -> QuantizationSpec:
-    """int8, asymmetric, per tensor."""
-    fake = FakeQuantize.with_args(observer=Reach)
-    return QuantizationSpec(torch.int8, fake, -128, 127, torch.per_tensor_affine)
-
-
-def _weights(axis: int) -> QuantizationSpec:
+def _weights(axis: int) -> specs.QuantizationSpec:
     """int8, symmetric, per output channel; the scale is that of the weights as they are now."""
-    observer = MovingAveragePerChannelMinMaxObserver
-    fake = FakeQuantize.with_args(observer=observer, averaging_constant=1.0, ch_axis=axis)
-    return QuantizationSpec(torch.int8, fake, -127, 127, torch.per_channel_symmetric, axis)
+    observer = pt2e.MovingAveragePerChannelMinMaxObserver
+    fake = pt2e.FakeQuantize.with_args(observer=observer, averaging_constant=1.0, ch_axis=axis)
+    return specs.QuantizationSpec(torch.int8, fake, -127, 127, torch.per_channel_symmetric, axis)
 
 
 def _name(node: Node) -> str:
@@ -141,21 +118,19 @@ def _region(first: Node) -> list[Node]:
         return nodes
     while (user := _sole_user(nodes[-1])) is not None and user.args[0] is nodes[-1]:
         after = _sole_user(user)
-        pooled = _name(user).startswith("max_pool") and after is not None and _name(after) in CLIPS
         normalized = _name(user) == "batch_norm" and nodes[-1] is first and _name(first) in WEIGHTED
         if _name(user) in CLIPS or normalized:
             nodes.append(user)
-        elif pooled:  # the compiler clips before the pooling
-            nodes += [user, after]
+        elif _name(user).startswith("max_pool") and after is not None and _name(after) in CLIPS:
+            nodes += [user, after]  # the compiler clips before the pooling
         else:
             break
     return nodes
 
 
-class McuQuantizer(Quantizer):  # type: ignore[misc]  # torchao has no types
-    """Annotates what the compiler makes of a model: every activation of the C once, int8 and asymmetric, and the weights
-    of convolutions and dense layers, int8 and symmetric per output channel. Biases, and constant operands of other
-    operators, stay real numbers, which the compiler quantizes.
+class McuQuantizer(specs.Quantizer):
+    """Annotates what the compiler makes of a model: every activation of the C once, int8 and asymmetric; weights of
+    convolutions and dense layers, int8 and symmetric per output channel. Other constants are left to the compiler.
 
     * BatchNormalization behind a convolution or dense layer and a ReLU (clip) behind those or behind an addition or
       product belong to that layer: only what leaves it is rounded.
@@ -189,90 +164,86 @@ class McuQuantizer(Quantizer):  # type: ignore[misc]  # torchao has no types
             if node in maker or node.op == "output" or not (sources or node.op == "placeholder"):
                 continue
             if _name(node) in MOVES or not _real(node):
-                maker.update({node: s for s in sources[:1]})
+                maker.update(zip([node], sources, strict=False))
                 continue
             region = _region(node)
             last = region[-1]
+            inputs[last] = [maker[i] for i in node.all_input_nodes if i in maker]
             maker.update(dict.fromkeys(region, last))
-            inputs[last] = [maker[i] for n in region for i in n.all_input_nodes if i in maker]
-            inputs[last] = [i for i in inputs[last] if i is not last]
             if self._chosen(region):
                 wanted |= {last, *inputs[last]}
-                self._annotate_weights(node)
-        self._annotate_activations(sorted(wanted, key=order.__getitem__), inputs, order)
+                if _name(node) in WEIGHTED:  # torchao takes inputs by their order
+                    weights = {node.args[0]: None, node.args[1]: _weights(WEIGHTED[_name(node)])}
+                    node.meta[ANNOTATION] = specs.QuantizationAnnotation(weights, _annotated=True)
+        self._annotate_activations({node: inputs.get(node, []) for node in order if node in wanted})
         return model
 
-    def _annotate_weights(self, node: Node) -> None:
-        if _name(node) in WEIGHTED:
-            spec = _weights(WEIGHTED[_name(node)])
-            specs = {node.args[0]: None, node.args[1]: spec}  # torchao takes them by their order
-            node.meta[ANNOTATION] = QuantizationAnnotation(specs, _annotated=True)
-
-    def _annotate_activations(
-        self, makers: list[Node], inputs: dict[Node, list[Node]], order: dict[Node, int]
-    ) -> None:
-        """One annotation for each of `makers`, which come in the order of computation."""
+    def _annotate_activations(self, inputs: dict[Node, list[Node]]) -> None:
+        """One annotation for each of the nodes, which come in the order of computation, with their inputs."""
+        order = {node: i for i, node in enumerate(inputs)}
         shared: dict[Node, Node] = {}
 
         def root(node: Node) -> Node:
             return root(shared[node]) if node in shared else node
 
-        for node in makers:
-            sources = [i for i in inputs.get(node, []) if i in makers]
-            for source in sources if _name(node) in AVERAGES | JOINS else []:
+        for node in inputs:
+            for source in inputs[node] if _name(node) in AVERAGES | JOINS else []:
+                if source not in order:
+                    continue
                 a, b = sorted((root(source), root(node)), key=order.__getitem__)
                 fixed = _name(a) in FIXED or _name(b) in FIXED
                 if a is not b and (not fixed or _name(node) in AVERAGES):
                     shared[b] = a
-        for node in makers:
+        for node in inputs:
             if node in shared:
-                spec = SharedQuantizationSpec(root(node))
+                spec = specs.SharedQuantizationSpec(root(node))
             elif _name(node) in FIXED:
-                range8 = {"quant_min": -128, "quant_max": 127, "qscheme": torch.per_tensor_affine}
-                spec = FixedQParamsQuantizationSpec(torch.int8, *FIXED[_name(node)], **range8)
+                fixed = FIXED[_name(node)]
+                spec = specs.FixedQParamsQuantizationSpec(
+                    torch.int8, *fixed, -128, 127, torch.per_tensor_affine
+                )
             else:
-                spec = _activation()
-            note = node.meta.setdefault(ANNOTATION, QuantizationAnnotation(_annotated=True))
+                fake = pt2e.FakeQuantize.with_args(observer=Reach)
+                spec = specs.QuantizationSpec(torch.int8, fake, -128, 127, torch.per_tensor_affine)
+            note = node.meta.setdefault(ANNOTATION, specs.QuantizationAnnotation(_annotated=True))
             note.output_qspec = spec
 
     def validate(self, model: GraphModule) -> None:
-        """Nothing: `export` reads the file as the compiler does."""
+        """Nothing to do: `export` reads the file as the compiler does."""
 
 
 def _switch(self: GraphModule, mode: bool = True) -> GraphModule:
     """train() and eval() of a prepared model: BatchNormalization, Dropout, and whether ranges follow the data."""
     for node in self.graph.nodes:
-        place = TRAINING.get(_name(node))
-        if place is not None:
+        if (place := TRAINING.get(_name(node))) is not None:
             node.args = (*node.args[:place], mode, *node.args[place + 1 :])
     self.recompile()
     torch.nn.Module.train(self, mode)
     return self
 
 
-def _momenta(model: GraphModule) -> dict[str, float]:
-    """The momentum of every BatchNormalization by its running mean."""
-    return {n.args[3].target: n.args[6] for n in model.graph.nodes if _name(n) == "batch_norm"}
+def _batch_norms(model: GraphModule) -> dict[str, Node]:
+    """The BatchNormalizations by the names of their running means."""
+    return {n.args[3].target: n for n in model.graph.nodes if _name(n) == "batch_norm"}
 
 
 def prepare(
     model: torch.nn.Module, example_inputs: tuple[torch.Tensor, ...], layers: Sequence[str] | None = None
 ) -> GraphModule:
-    """A copy of a float model with fake quantization, ready to be trained, in training mode.
+    """A copy of a float model with fake quantization, in training mode, ready to be trained.
 
-    `example_inputs`: one batch of each input [N, ...], any N; their axis 0 becomes the batch, of any size. `layers`: names
-    of submodules as in `model.named_modules()`, `*` and `?` stand for anything: only these are quantized; the others stay
-    float, and `mcugen build --calib` calibrates them. None: the whole model.
+    `example_inputs`: a batch of each input [N, ...], any N; axis 0 becomes the batch, of any size. `layers`: names of
+    submodules as in `model.named_modules()`, `*` and `?` stand for anything: only these are quantized, with their
+    inputs; the others stay float, and `mcugen build --calib` calibrates them. None: the whole model.
 
-    `train()` and `eval()` of the result switch BatchNormalization and Dropout, as usual; in eval mode ranges of
-    activations stay as they are, too. So the last epochs of a training are best run in eval mode (torchao's
-    BatchNormalization averages with momentum 0.1, whatever the model's was). Raises ValueError for names that are no
-    submodules, and what torch.export raises for models that it cannot capture.
+    `train()` and `eval()` of the result switch BatchNormalization and Dropout, as usual; in eval mode the ranges of
+    activations stay as they are, too, so that the last epochs of a training are best run in it. Raises ValueError for
+    names that are no submodules, and what torch.export raises for models that it cannot capture.
     """
     names = [name for name, _ in model.named_modules() if name]
     unknown = [layer for layer in layers or () if not any(fnmatchcase(name, layer) for name in names)]
     if unknown:
-        raise ValueError(f"{', '.join(map(repr, unknown))}: no submodule of that name; there are {', '.join(names)}")
+        raise ValueError(f"{', '.join(map(repr, unknown))}: no such submodule; there are {', '.join(names)}")
     ready = copy.deepcopy(model).train()
     for module in ready.modules():  # the same function, with the eps that torchao folds
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
@@ -281,11 +252,10 @@ def prepare(
     batch = tuple(x if x.shape[0] > 1 else torch.cat([x, x]) for x in example_inputs)
     free = tuple({0: torch.export.Dim.AUTO} for _ in batch)
     exported = torch.export.export(ready, batch, dynamic_shapes=free).module(check_guards=False)
-    momenta = _momenta(exported)
+    momenta = {name: node.args[6] for name, node in _batch_norms(exported).items()}
     prepared = prepare_qat_pt2e(exported, McuQuantizer(layers))
-    for node in prepared.graph.nodes:
-        if _name(node) == "batch_norm":  # torchao puts 0.1
-            node.args = (*node.args[:6], momenta[node.args[3].target], *node.args[7:])
+    for name, node in _batch_norms(prepared).items():  # torchao puts 0.1
+        node.args = (*node.args[:6], momenta[name], *node.args[7:])
     prepared.train = types.MethodType(_switch, prepared)
     prepared.eval = types.MethodType(lambda self: _switch(self, False), prepared)
     return prepared.train()
@@ -298,15 +268,15 @@ def convert(prepared: GraphModule) -> GraphModule:
     """
     unseen = [n for n, m in prepared.named_modules() if isinstance(m, Reach) and not m.min_val.isfinite()]
     if unseen:
-        raise ValueError(f"{len(unseen)} ranges are unknown: run batches through the model after train(), then convert")
+        raise ValueError(f"{len(unseen)} ranges are unknown: run batches through the model after train()")
     return convert_pt2e(copy.deepcopy(prepared).eval())
 
 
 def export(
     converted: GraphModule, path: str | os.PathLike[str], example_inputs: tuple[torch.Tensor, ...]
 ) -> tuple[str, ...]:
-    """Write a converted model as QDQ ONNX with a batch of 1; gives the names of tensors that `mcugen build` will have to
-    calibrate (`--calib`), none where the whole model was quantized.
+    """Write a converted model as QDQ ONNX with a batch of 1; gives the names of the tensors that `mcugen build --calib`
+    has to calibrate, none where the whole model was quantized.
 
     Raises ValueError for a model that `convert` has not made, and what the compiler's import raises: UnsupportedError
     naming the operators that it does not know.
@@ -314,11 +284,9 @@ def export(
     if not any("dequantize" in _name(node) for node in converted.graph.nodes):
         raise ValueError("the model has no quantized layer: export takes what convert gives")
     one = tuple(x[:1] for x in example_inputs)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(converted, one, dynamo=True, verbose=False)
-    model = program.model_proto
-    for item in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
+    model = torch.onnx.export(converted, one, dynamo=True, verbose=False).model_proto
+    graph = model.graph
+    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
         del item.metadata_props[:]  # places in the user's source code
     target = Path(path)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
@@ -326,7 +294,4 @@ def export(
         onnx.save(model, written)
         spread = spread_annotations(read_model(written).graph)
         written.replace(target)
-    return tuple(spread.graph.tensors[name].source or name for name in spread.missing)
-
-
-__all__: list[Any] = ["McuQuantizer", "convert", "export", "prepare"]
+    return tuple(dict.fromkeys(spread.graph.tensors[name].source or name for name in spread.missing))

@@ -181,7 +181,9 @@ def test_hard_swish_rounds_what_the_file_says() -> None:
     """TFLM's definition is a step off at -30, two steps below zero."""
     net = Annotated()
     scale, made = np.float32(0.10300828), np.float32(0.06394647)
-    graph = _integer(_spread(net, net.qdq(net.add("HardSwish", net.qdq(net.input(1, 256), scale, -28)), made, -122)))
+    graph = _integer(
+        _spread(net, net.qdq(net.add("HardSwish", net.qdq(net.input(1, 256), scale, -28)), made, -122))
+    )
     q = np.arange(-128, 128, dtype=np.int8)[np.newaxis]
     (result,) = outputs(graph, {graph.inputs[0]: q}).values()
     x = np.float64(scale) * (q.astype(np.float64) + 28)
