@@ -175,6 +175,9 @@ class McuQuantizer(specs.Quantizer):
                 if _name(node) in WEIGHTED:  # torchao takes inputs by their order
                     weights = {node.args[0]: None, node.args[1]: _weights(WEIGHTED[_name(node)])}
                     node.meta[ANNOTATION] = specs.QuantizationAnnotation(weights, _annotated=True)
+        for node in reversed(order):
+            if node in wanted and _name(node) in AVERAGES | JOINS:
+                wanted.update(inputs[node])
         self._annotate_activations({node: inputs.get(node, []) for node in order if node in wanted})
         return model
 
@@ -188,8 +191,6 @@ class McuQuantizer(specs.Quantizer):
 
         for node in inputs:
             for source in inputs[node] if _name(node) in AVERAGES | JOINS else []:
-                if source not in order:
-                    continue
                 a, b = sorted((root(source), root(node)), key=order.__getitem__)
                 fixed = _name(a) in FIXED or _name(b) in FIXED
                 if a is not b and (not fixed or _name(node) in AVERAGES):
