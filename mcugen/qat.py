@@ -9,7 +9,7 @@ calls around torchao's own:
     qat.export(converted, "net.onnx", example_inputs)
 
 `mcugen build net.onnx` then needs no calibration data: weights, scales and zero points are those that were trained
-with. The fake quantization itself is torchao's. Needs torch, torchao and onnxscript: `pip install 'mcugen[qat]'`.
+with. The fake quantization itself is torchao's. Needs torch, torchao and onnxscript, which are the extra `qat`.
 """
 
 from __future__ import annotations
