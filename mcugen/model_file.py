@@ -13,7 +13,7 @@ from mcugen.ir import Graph
 from mcugen.normalise import normalise, tidy
 from mcugen.read import is_tflite
 from mcugen.read.onnx_import import ImportedModel, import_onnx
-from mcugen.read.tflite_import import import_tflite
+from mcugen.read.tflite_import import ImportedTflite, import_tflite
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,28 @@ def read_model(path: Path, signature: str | None = None, converted: Converted | 
     with tempfile.TemporaryDirectory(prefix="mcugen-") as work:
         file = Path(work) / path.resolve().name  # messages are to speak of the user's file
         file.write_bytes(converted.content)
-        model = _read(file, converted.signature)
+        model = _read(file, converted.signature, names=True)
     if not model.quantized:
         check_conversion(converted, model.graph, file.name)
     notes = (*converted.notes, *model.notes)
     return replace(model, sha256=converted.sha256, format=converted.format, notes=notes)
 
 
-def _read(path: Path, signature: str | None) -> Model:
+def _named(tflite: ImportedTflite, key: str | None) -> Graph:
+    """The graph with its inputs and outputs called as in a signature."""
+    (signature,) = (s for s in tflite.file.signatures if s.key == key)
+    tensors = dict(tflite.graph.tensors)
+    for ports, known in ((tflite.graph.inputs, signature.inputs), (tflite.graph.outputs, signature.outputs)):
+        for tensor, (name, _) in zip(ports, known, strict=True):
+            tensors[tensor] = replace(tensors[tensor], source=name)
+    return replace(tflite.graph, tensors=tensors)
+
+
+def _read(path: Path, signature: str | None, names: bool = False) -> Model:
     if is_tflite(path):
         tflite = import_tflite(path, signature)
-        graph = tidy(tflite.graph) if tflite.quantized else normalise(tflite.graph)
+        named = _named(tflite, signature) if names else tflite.graph
+        graph = tidy(named) if tflite.quantized else normalise(named)
         return Model(graph, tflite.file.sha256, "tflite", tflite.notes, tflite.quantized)
     if signature is not None:
         raise UsageError("no such signature", [Fault("--signature", "only .tflite files have signatures")])

@@ -190,7 +190,12 @@ def _keras_model(tf: Any, path: str) -> tuple[Any, Any, dict[str, Any], bool]:
         taken = inputs if len(inputs) > 1 else inputs[0]
 
     def function(**feeds: Any) -> dict[str, Any]:
-        results = tf.nest.flatten(network(_pack(taken, feeds), training=False))
+        results = network(_pack(taken, feeds), training=False)
+        if isinstance(results, dict) and not any(
+            isinstance(y, (dict, list, tuple)) for y in results.values()
+        ):
+            return results
+        results = tf.nest.flatten(results)
         called = list(getattr(network, "output_names", ()))
         if len(set(called)) != len(results):
             called = [f"output_{i}" for i in range(len(results))]

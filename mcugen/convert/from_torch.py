@@ -47,7 +47,10 @@ def convert(model: str, target: str, samples: str, signature: str | None) -> lis
     program = _load(torch, model)
     _check_mode(program)
     try:
-        exported = torch.onnx.export(program, (), dynamo=True, verbose=False, optimize=True)
+        names = _output_names(program)
+        exported = torch.onnx.export(
+            program, (), output_names=names, dynamo=True, verbose=False, optimize=True
+        )
         exported.save(target, external_data=False)
     except Exception as error:
         cause = first_line(error.__cause__ or error)
@@ -135,6 +138,13 @@ def _check_mode(program: Any) -> None:
         if "batch_norm" in str(node.target) and any(a is True for a in node.args[5:6]):
             why = "was exported in training mode: its BatchNormalization changes with every sample"
             raise Refusal("model", (node.name, why, "call model.eval() before torch.export.export"))
+
+
+def _output_names(program: Any) -> list[str] | None:
+    """The keys of a network that gives a dict of tensors; else torch finds names."""
+    made = program.call_spec.out_spec
+    flat = made.type is dict and made.num_leaves == made.num_children
+    return [str(key) for key in made.context] if flat and made.num_leaves > 0 else None
 
 
 def _write_samples(torch: Any, program: Any, exported: Any, path: str) -> None:

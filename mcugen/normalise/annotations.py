@@ -7,6 +7,7 @@ other; where the two differ in no integer there is none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from mcugen.fixed import ALL_INT8, mbqm, quantize_multiplier
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops import OPS
 from mcugen.ops.fake_quant import quant_of
+from mcugen.ops.op import activation_quant, limits
 from mcugen.ops.unary import clip_bounds
 from mcugen.rewrite import with_nodes
 
@@ -64,6 +66,21 @@ def _own_quant(
     return OPS[maker.op].fixed_quant(maker, dtype) if maker.op != "unary" else None
 
 
+def _holding(asked: Sequence[Quant], dtype: DType) -> Quant:
+    """The quantization of a tensor for which several are asked: one that cuts off nothing that any of them holds."""
+    least, most = limits(dtype)
+    low = min(q.scale[0] * (least - q.zero_point[0]) for q in asked)
+    high = max(q.scale[0] * (most - q.zero_point[0]) for q in asked)
+    for q in asked:
+        half = 0.5 * q.scale[0]
+        if (
+            q.scale[0] * (least - q.zero_point[0]) <= low + half
+            and q.scale[0] * (most - q.zero_point[0]) >= high - half
+        ):
+            return q
+    return activation_quant(low, high)
+
+
 def keeps_scale(node: Node, graph: Graph) -> bool:
     """Whether an operator's output may be read with the scale of its inputs."""
     return bool(OPS[node.op].same_quant(node, graph)) or clip_bounds(node) is not None
@@ -72,6 +89,10 @@ def keeps_scale(node: Node, graph: Graph) -> bool:
 def take_annotations(graph: Graph) -> Graph:
     """The graph without fake_quant nodes, what they said in the types of the tensors."""
     producers, readers = graph.producers(), graph.consumers()
+    asked: dict[str, list[Quant]] = {}
+    for node in graph.nodes:
+        if node.op == "fake_quant":
+            asked.setdefault(node.inputs[0], []).append(quant_of(node))
     stands_for: dict[str, str] = {}
     quants: dict[str, Quant] = {}
     dtype = DType.INT8
@@ -90,7 +111,7 @@ def take_annotations(graph: Graph) -> Graph:
             sources = [quants.get(stands_for.get(i, i)) for i in maker.inputs] if maker else []
             shared = x in graph.outputs or any(n.op != "fake_quant" for n in readers[x])
             own = _own_quant(graph, maker, sources, shared, dtype) if maker else None
-            quants[x] = own or wanted
+            quants[x] = own or _holding(asked[x], dtype)
         if alike(quants[x], wanted, dtype) and not (y in outputs and (x in outputs or x in graph.inputs)):
             stands_for[y] = x
             if y in outputs:

@@ -48,6 +48,8 @@ def import_dequantize(ctx: Importer, n: OnnxNode) -> Sequence[str]:
     if written is None:
         fix = "quantize activations with QuantizeLinear, to int8, uint8 or int16"
         ctx.unsupported(n, f"{n.inputs[0]!r} does not come from a QuantizeLinear", fix)
+    if written.dynamic and n.inputs[1] != written.names[0]:
+        ctx.invalid(n, f"reads {n.inputs[0]!r} with another scale than {written.origin} has found")
     if not written.dynamic:
         code = ctx.code(n)
         if (code.scale, code.zero_point, code.dtype) != (written.scale, written.zero_point, written.dtype):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WIDE = "its weights reach from {:.0f} to {:.0f} steps from their zero point"
 NARROW = "quantize weights to 8 bits"
+SYMMETRIC = "quantize these weights symmetrically, with the zero point 0"
 
 
 def integers(weights: Array, quant: Quant) -> Array:
@@ -35,7 +36,8 @@ def check_narrow(ctx: Importer, n: OnnxNode, weights: Array, quant: Quant | None
     q = integers(weights, quant)
     least, most = q.min(initial=0.0), q.max(initial=0.0)
     if least < -limit or most >= limit:
-        ctx.unsupported(n, WIDE.format(least, most), NARROW)
+        wide = least < -256 or most >= 256
+        ctx.unsupported(n, WIDE.format(least, most), NARROW if wide else SYMMETRIC)
     return bool(least >= -128 and most <= 127)
 
 

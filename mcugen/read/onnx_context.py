@@ -51,6 +51,7 @@ class Importer:
     names: dict[str, str] = field(default_factory=dict)  # name in the file -> tensor that stands for it
     coded: dict[str, Code] = field(default_factory=dict)  # quantized activations, by name in the file
     steps: dict[str, Array] = field(default_factory=dict)  # scales by element of dequantized constants
+    stored: dict[str, str] = field(default_factory=dict)  # the file's types of constants that became float32
 
     # --- what a room asks ---
 

@@ -310,6 +310,8 @@ def nonfinite_initializers(model: ModelProto) -> list[str]:
     for name, values in _constants(graph):
         if values.dtype.kind in "biu" or not (name in readers or name in results):
             continue
+        if name not in results and all(_is_scale(name, node) for node in readers[name]):
+            continue  # the importer says so by node, together with what else is wrong with scales
         if np.isnan(values).any() or (np.isinf(values).any() and not _bounds_only(name, readers, results)):
             found.append(name)
     return found
@@ -333,6 +335,10 @@ def _used_nodes(graph: GraphProto) -> Iterable[NodeProto]:
             wanted.update(node.input, onnx_check.captured(node))
             used.append(node)
     return used
+
+
+def _is_scale(name: str, node: NodeProto) -> bool:
+    return node.op_type in ("QuantizeLinear", "DequantizeLinear") and list(node.input)[1:2] == [name]
 
 
 def _bounds_only(name: str, readers: dict[str, list[NodeProto]], results: set[str]) -> bool:

@@ -344,6 +344,7 @@ def import_model(loaded: LoadedModel) -> ImportedModel:
             dtype = DType(data.dtype.name)
         except ValueError:
             dtype = DType.FLOAT32
+            ctx.stored[initializer.name] = data.dtype.name
             data = data.astype(np.float32)
         ctx.tensors[initializer.name] = Tensor(
             initializer.name, TensorType(data.shape, dtype), data, initializer.name

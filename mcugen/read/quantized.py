@@ -28,6 +28,7 @@ _MOVES = MOVES_CONSTANTS | frozenset(
     {"MaxPool", "Concat", "Gather", "Split", "Pad", "Expand", "DepthToSpace", "SpaceToDepth"}
 )
 _MICROSOFT = "com.microsoft."
+LARGEST = float(np.finfo(np.float32).max)
 # They round activations with scales that they compute.
 DYNAMIC = ("DynamicQuantizeLinear", f"{_MICROSOFT}DynamicQuantizeMatMul")
 
@@ -62,10 +63,12 @@ def read_code(ctx: Importer, n: OnnxNode) -> Code:
     if scale is None or (n.has_input(2) and zero is None):
         fix = "quantize with constant scales (static quantization)"
         ctx.unsupported(n, "its scale or zero point is computed by the model", fix)
-    if scale.size != 1 or (zero is not None and zero.size != 1):
+    if zero is not None and zero.size != scale.size:
+        ctx.invalid(n, f"{zero.size} zero points for {scale.size} scales")
+    if scale.size != 1:
         fix = "quantize activations per tensor"
         ctx.unsupported(n, f"an activation with {scale.size} scales is not supported", fix)
-    dtype = zero.dtype.name if zero is not None else "uint8"
+    dtype = "uint8" if zero is None else ctx.stored.get(n.inputs[2], zero.dtype.name)
     if zero is None and n.op_type == "DequantizeLinear" and n.inputs[0] in ctx.coded:
         dtype = ctx.coded[n.inputs[0]].dtype.value
     elif zero is None and n.attr("output_dtype"):
@@ -76,6 +79,10 @@ def read_code(ctx: Importer, n: OnnxNode) -> Code:
     number = float(np.float32(scale.reshape(())))
     if not np.isfinite(number) or number <= 0.0:
         ctx.invalid(n, f"the scale {number:g} is no positive number")
+    if number > LARGEST / (
+        1 << 17
+    ):  # its steps, 16 bits of them, and their differences are to be numbers of float32
+        ctx.invalid(n, f"the scale {number:g} is too large for float32")
     shift = 128 if dtype == "uint8" else 0
     point = (0 if zero is None else int(zero.reshape(()))) - shift
     if dtype == "int16" and point != 0:
@@ -120,14 +127,19 @@ def dequantize_constant(ctx: Importer, n: OnnxNode) -> list[Array]:
     assert data is not None and scale is not None
     if not (np.isfinite(scale).all() and (np.asarray(scale) > 0).all()):
         ctx.invalid(n, "a scale is no positive number")
-    if zero is not None and zero.dtype != data.dtype:
-        ctx.invalid(n, f"the zero point is {zero.dtype}, the data are {data.dtype}")
+    types = [
+        ctx.stored.get(name, value.dtype.name)
+        for name, value in zip(n.inputs[::2], (data, zero), strict=False)
+        if value is not None
+    ]
+    if len(set(types)) > 1:
+        ctx.invalid(n, f"the zero point is {types[1]}, the data are {types[0]}")
     if zero is not None and zero.size != scale.size:
         ctx.invalid(n, f"{zero.size} zero points for {scale.size} scales")
     if n.attr("block_size", 0):
         ctx.unsupported(n, "a scale per block is not supported", "quantize per tensor or per channel")
     shape = [1] * data.ndim
-    if scale.size > 1:
+    if scale.size != 1:
         axis = ctx.axis(n, int(n.attr("axis", 1)), data.ndim)
         if scale.shape != (data.shape[axis],):
             ctx.invalid(
@@ -137,7 +149,8 @@ def dequantize_constant(ctx: Importer, n: OnnxNode) -> list[Array]:
     steps = np.broadcast_to(np.asarray(scale, np.float32).reshape(shape), data.shape)
     points = 0 if zero is None else zero.astype(np.int64).reshape(shape)
     ctx.steps[n.outputs[0]] = steps
-    return [((data.astype(np.int64) - points).astype(np.float32) * steps).astype(np.float32)]
+    with np.errstate(over="ignore"):  # an infinity is refused where it is read
+        return [((data.astype(np.int64) - points).astype(np.float32) * steps).astype(np.float32)]
 
 
 @dataclass
@@ -249,19 +262,18 @@ def _where(p: _Parts) -> None:
 
 def _dynamic(p: _Parts) -> None:
     """DynamicQuantizeLinear x -> y, scale, zero point: y is x itself, with scale 1."""
-    outputs = p.n.outputs
+    outputs = [*p.n.outputs, "", ""]
     p.put("Identity", p.n.inputs, outputs[:1])
-    p.ctx.coded[outputs[0]] = Code(1.0, 0, DType.UINT8, real=p.n.inputs[0], origin=p.n.origin, dynamic=True)
-    for name, value in zip(outputs[1:], (np.float32(1.0), np.uint8(0)), strict=False):
-        if name:
-            p.constant(np.array(value), "", name)
+    scale = p.constant(np.array(1.0, np.float32), "scale", outputs[1])
+    zero = p.constant(np.array(0, np.uint8), "zero", outputs[2])
+    x, origin = p.n.inputs[0], p.n.origin
+    p.ctx.coded[outputs[0]] = Code(1.0, 0, DType.UINT8, (scale, zero), x, origin, dynamic=True)
 
 
 def _integer(op: str, axis: int) -> Callable[[_Parts], None]:
     """ConvInteger and MatMulInteger [x, w, zx, zw]: sums of (x - zx) (w - zw), scaled later."""
 
     def expand(p: _Parts) -> None:
-        one = p.constant(np.array(1.0, np.float32), "one")
         operands, factor = [], 1.0
         for i in (0, 1):
             name, zero = p.n.inputs[i], p.n.inputs[i + 2] if p.n.has_input(i + 2) else ""
@@ -269,11 +281,10 @@ def _integer(op: str, axis: int) -> Callable[[_Parts], None]:
             if code is None:
                 points = p.ctx.value(zero) if zero else None
                 count = 1 if points is None else points.size
-                scale = one if count == 1 else p.constant(np.ones(count, np.float32), "ones")
+                scale = p.constant(np.ones(count if count != 1 else (), np.float32), f"ones{i}")
                 operands.append(p.put("DequantizeLinear", (name, scale, zero), axis=axis))
             else:
-                names = (one, "") if code.dynamic else code.names
-                operands.append(p.put("DequantizeLinear", (name, *names)))
+                operands.append(p.put("DequantizeLinear", (name, *code.names)))
                 factor /= code.scale
         if factor == 1.0:
             p.put(op, operands, p.n.outputs, **p.kept())
@@ -338,7 +349,7 @@ def expand(ctx: Importer, n: OnnxNode) -> list[OnnxNode] | None:
     code = next(iter(codes.values()))
     if n.op_type == "Clip":
         _clip(parts, code)
-    elif n.op_type in _MOVES:
+    elif n.op_type in _MOVES or (n.op_type == "Resize" and n.attr("mode", "nearest") == "nearest"):
         _move(parts, codes, code)
     else:
         fix = "put a DequantizeLinear before it"

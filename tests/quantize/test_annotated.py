@@ -154,6 +154,26 @@ def test_a_tensor_with_other_readers_keeps_its_scale() -> None:
     assert _steps(_integer(spread)) == 1
 
 
+@pytest.mark.parametrize(
+    "codes", [((0.01, 0), (0.05, 0)), ((0.05, 0), (0.01, 0)), ((0.02, -128), (0.02, 127))]
+)
+def test_several_annotations_of_one_tensor_cut_off_only_what_each_of_them_does(
+    codes: tuple[tuple[float, int], ...],
+) -> None:
+    net = Annotated()
+    x = net.input(1, 300, name="x")
+    integer = _integer(_spread(net, *(net.qdq(net.add("Neg", net.qdq(x, *c)), 0.05) for c in codes)))
+    values = np.linspace(-6, 6, 300, dtype=np.float32)
+    quant = integer.type("x").quant
+    assert quant is not None
+    q = np.clip(np.rint(values / quant.scale[0]) + quant.zero_point[0], -128, 127).astype(np.int8)
+    found = outputs(integer, {"x": q[np.newaxis, np.newaxis]})
+    for (scale, zero), name in zip(codes, integer.outputs, strict=True):
+        own = scale * (np.clip(np.rint(values / np.float32(scale)) + zero, -128, 127) - zero)
+        real = 0.05 * found[name].astype(np.float64).reshape(-1)
+        assert np.abs(real + np.clip(own, -6.35, 6.4)).max() <= 0.08  # two roundings to 0.05, 0.03 and less
+
+
 def test_a_clip_writes_the_scale_of_its_reader() -> None:
     """torchao: ReLU6 between an annotated convolution and a Concat without annotation."""
     net = Annotated()

@@ -372,6 +372,70 @@ def test_an_integer_input_that_nothing_dequantizes_is_refused() -> None:
     assert "is UINT8, not FLOAT, and nothing dequantizes it" in _faults(model, ModelError)
 
 
+def test_scales_that_are_no_numbers_are_named_by_node_together_with_the_rest() -> None:
+    net, rng = Quantized(), np.random.default_rng(0)
+    x = net.input(1, 2, 6, 6)
+    integers = net.constant(rng.integers(-127, 128, (4, 2, 3, 3), np.int8))
+    three = np.zeros(3, np.int8)
+    odd = (
+        *(net.qdq(x, scale) for scale in (np.nan, np.inf, -0.1, 3e38)),
+        net.qdq(x, 0.1, three),
+        net.add("Conv", x, net.dq(integers, np.full(0, 0.1), np.zeros(0, np.int8), axis=0)),
+        net.add("Conv", x, net.dq(integers, [0.1, np.nan, 0.1, 0.1], np.zeros(4, np.int8), axis=0)),
+        net.add("Conv", x, net.dq(integers, 0.1, np.uint16(0))),
+    )
+    with np.errstate(all="raise"):
+        text = _faults(net.model(*(net.add("Relu", t) for t in odd)), ModelError)
+    assert "8 nodes" in text
+    for words in (
+        "the scale nan is no positive number",
+        "the scale inf is no positive number",
+        "the scale -0.1 is no positive number",
+        "the scale 3e+38 is too large for float32",
+        "3 zero points for 1 scales",
+        "0 scales for axis 0 of [4, 2, 3, 3], which has 4",
+        ": a scale is no positive number",
+        "the zero point is uint16, the data are int8",
+    ):
+        assert words in text, text
+
+
+def test_the_files_own_types_are_named() -> None:
+    net = Quantized()
+    text = _faults(net.model(net.qdq(net.input(1, 4), 0.1, np.uint16(0))), UnsupportedError)
+    assert "uint16 activations are not supported" in text
+
+
+def test_integers_of_a_dynamic_scale_are_read_with_that_scale() -> None:
+    net = Quantized()
+    x = net.input(1, 8)
+    y, scale, zero = net.add("DynamicQuantizeLinear", x, outputs=3)
+    graph = _graph(net.model(net.add("Relu", net.add("DequantizeLinear", y, scale, zero))))
+    assert [n.op for n in graph.nodes] == ["unary"]
+    net.constants.clear()
+    net.nodes = net.nodes[:1]
+    text = _faults(net.model(net.add("Relu", net.dq(y, 1.0, np.uint8(0)))), ModelError)
+    assert "with another scale than onnx:DynamicQuantizeLinear" in text
+
+
+@pytest.mark.parametrize("form", ["nearest", "linear"])
+def test_integers_are_resized(form: str, tmp_path: Path) -> None:
+    """Nearest only moves integers; linear is between them, and onnxruntime cuts where we round."""
+    net = Quantized()
+    x = net.q(net.input(1, 2, 6, 6), 0.03)
+    options = {"mode": form, "coordinate_transformation_mode": "asymmetric"}
+    if form == "nearest":
+        options["nearest_mode"] = "floor"
+    y = net.add("Resize", x, "", net.constant(np.array([1.0, 1.0, 2.0, 2.0])), **options)
+    model = net.model(net.dq(y, 0.03))
+    if form == "linear":
+        assert "computes with the integers" in _faults(model, UnsupportedError)
+        return
+    _, report = built(_save(model, tmp_path), tmp_path)
+    assert report.ok and report.float_report is not None
+    assert report.float_report.sqnr is not None and report.float_report.sqnr > 40.0
+
+
 def test_8_and_16_bits_in_one_file_are_refused() -> None:
     net = Quantized()
     x = net.input(1, 2, 6, 6)
