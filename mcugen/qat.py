@@ -199,9 +199,9 @@ class McuQuantizer(specs.Quantizer):
             if node in shared:
                 spec = specs.SharedQuantizationSpec(root(node))
             elif _name(node) in FIXED:
-                fixed = FIXED[_name(node)]
+                code = FIXED[_name(node)]
                 spec = specs.FixedQParamsQuantizationSpec(
-                    torch.int8, *fixed, -128, 127, torch.per_tensor_affine
+                    torch.int8, *code, -128, 127, torch.per_tensor_affine
                 )
             else:
                 fake = pt2e.FakeQuantize.with_args(observer=Reach)
