@@ -238,8 +238,9 @@ def prepare(
     inputs; the others stay float, and `mcugen build --calib` calibrates them. None: the whole model.
 
     `train()` and `eval()` of the result switch BatchNormalization and Dropout, as usual; in eval mode the ranges of
-    activations stay as they are, too, so that the last epochs of a training are best run in it. Raises ValueError for
-    names that are no submodules, and what torch.export raises for models that it cannot capture.
+    activations stay as they are, too, so that the last epochs of a training are best run in it. Keep copies as
+    state_dict(); a deepcopy would not switch. Raises ValueError for names that are no submodules, and what torch.export
+    raises for models that it cannot capture.
     """
     names = [name for name, _ in model.named_modules() if name]
     unknown = [layer for layer in layers or () if not any(fnmatchcase(name, layer) for name in names)]
@@ -270,7 +271,7 @@ def convert(prepared: GraphModule) -> GraphModule:
     unseen = [n for n, m in prepared.named_modules() if isinstance(m, Reach) and not m.min_val.isfinite()]
     if unseen:
         raise ValueError(f"{len(unseen)} ranges are unknown: run batches through the model after train()")
-    return convert_pt2e(copy.deepcopy(prepared).eval())
+    return convert_pt2e(_switch(copy.deepcopy(prepared), False))
 
 
 def export(

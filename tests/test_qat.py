@@ -201,6 +201,32 @@ class TestQat:
         assert not any(n.metadata_props for n in shown.graph.node)
         assert str(Path(__file__).parent).encode() not in path.read_bytes()
 
+    def test_two_inputs(self, tmp_path: Path) -> None:
+        class Pair(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.a, self.b = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(3, 4, 1)
+                self.drop, self.c, self.dense = nn.Dropout2d(0.2), nn.Conv2d(8, 6, 3), nn.Linear(54, 5)
+
+            def forward(self, x: Any, y: Any) -> Any:
+                x = torch.cat([F.relu(self.a(x)), F.relu(self.b(y)).clamp(max=3.0)], 1)
+                left, right = torch.split(self.c(F.max_pool2d(self.drop(x), 2)), [2, 4], 1)
+                x = F.interpolate(torch.cat([right, left.flip(2)], 1), scale_factor=3)
+                x = self.dense(F.avg_pool2d(x, 2).view(x.size(0), -1))
+                return x - x.amax(1, keepdim=True)
+
+        inputs = torch.randn(30, 2, 8, 8), torch.randn(30, 3, 8, 8)
+        torch.manual_seed(0)
+        prepared = qat.prepare(Pair(), inputs)
+        prepared(*inputs)
+        converted = qat.convert(prepared)
+        assert qat.export(converted, tmp_path / "net.onnx", inputs) == ()
+        build = mcugen.build(tmp_path / "net.onnx", board="host", out=tmp_path / "out")
+        assert not any("rescaling" in note for note in build.manifest["notes"])
+        feeds = {name: value.numpy() for name, value in zip("xy", inputs, strict=True)}
+        ours, theirs = mcugen.HostLibrary(build.path).run_float(feeds), converted(*inputs).detach().numpy()
+        assert 10 * np.log10(np.square(theirs).sum() / np.square(ours - theirs).sum()) > 30.0
+
     def test_training_keeps_what_the_model_says(self) -> None:
         model = _network(Residual)
         before = copy.deepcopy(model.state_dict())
