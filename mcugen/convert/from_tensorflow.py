@@ -52,7 +52,7 @@ def convert(model: str, target: str, samples: str, signature: str | None) -> lis
     if quantized:
         notes.append("trained for int8: the converter made integers of the scales that it learned")
     try:
-        call = tf.function(function).get_concrete_function(**specs)
+        call = tf.function(function, autograph=False).get_concrete_function(**specs)
     except Exception as error:
         raise Refusal(
             "unsupported", ("", f"cannot be called with a batch of 1: {first_line(error)}", _KEEP_OUT)

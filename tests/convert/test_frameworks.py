@@ -100,6 +100,18 @@ class Two(nn.Module):
         self.a, self.b = nn.Linear(4, 5), nn.Linear(3, 5)
     def forward(self, left, right): return {"total": self.a(left) + self.b(right), "less": self.a(left)}
 save(Two().eval(), "two.pt2", torch.randn(1, 4), kwargs={"right": torch.randn(1, 3)})
+import torch.ao.quantization.fx._decomposed
+class Quantized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("w", torch.randint(-127, 128, (5, 8), dtype=torch.int8))
+    def rounded(self, x, scale, zero):
+        ops, code = torch.ops.quantized_decomposed, (scale, zero, -128, 127, torch.int8)
+        return ops.dequantize_per_tensor(ops.quantize_per_tensor(x, *code), *code)
+    def forward(self, x):
+        w = torch.ops.quantized_decomposed.dequantize_per_tensor(self.w, 0.01, 0, -127, 127, torch.int8)
+        return self.rounded(nn.functional.linear(self.rounded(x, 0.02, 3), w), 0.06, -5)
+save(Quantized(), "quantized.pt2", torch.randn(1, 8))
 class Odd(nn.Module):
     def forward(self, x): return torch.special.bessel_j0(x)
 save(Odd(), "odd.pt2", torch.randn(1, 4))
@@ -179,7 +191,7 @@ def test_signatures(keras_3: Path, tmp_path: Path) -> None:
         read_model(path, "h")
     build = mcugen.build(path, board="host", out=tmp_path / "out", calib="random", signature="g")
     assert verify(build.path, model=path).ok
-    with pytest.raises(UnsupportedError, match="RFFT"):
+    with pytest.raises(UnsupportedError, match="complex64"):
         read_model(path, "f")
 
 
@@ -222,6 +234,16 @@ def test_torch(name: str, torch_files: Path, tmp_path: Path) -> None:
     manifest = _built(torch_files / name, tmp_path)
     assert manifest["model"]["format"] == "pt2"
     assert manifest["inputs"][0]["name"] == "image" and manifest["inputs"][0]["shape"] == [1, 14, 14]
+
+
+def test_quantized_torch(torch_files: Path, tmp_path: Path) -> None:
+    path = torch_files / "quantized.pt2"
+    build = mcugen.build(path, board="host", out=tmp_path / "out")  # no samples
+    report = verify(build.path, model=path)
+    assert report.ok and report.float_report is not None and report.float_report.sqnr is not None
+    assert report.float_report.sqnr > 35.0
+    assert build.manifest["inputs"][0]["scale"] == pytest.approx(0.02)
+    assert build.manifest["outputs"][0]["zero_point"] == -5
 
 
 def test_torch_with_several_inputs(torch_files: Path, tmp_path: Path) -> None:

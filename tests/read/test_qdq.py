@@ -23,8 +23,9 @@ from mcugen.graph_file import load_graph
 from mcugen.ir import Array
 from mcugen.normalise import normalise
 from mcugen.normalise.annotations import annotated
+from mcugen.quantize.annotated import spread_annotations
 from mcugen.read.float_check import check_import
-from mcugen.read.onnx_import import import_model
+from mcugen.read.onnx_import import import_model, import_onnx
 from mcugen.verify import verify
 
 ZERO = np.int8(0)
@@ -472,6 +473,71 @@ def test_mangled_files_are_refused_with_sentences(tmp_path: Path) -> None:
                 )
         with contextlib.suppress(ModelError, UnsupportedError):
             normalise(import_model(loaded(broken)).graph)
+
+
+def _mangle(model: onnx.ModelProto, rng: np.random.Generator) -> None:
+    """One fault in a quantization or around it: scale, zero point, axis, a node left out, another's code or tensor."""
+    graph = model.graph
+    constants = {i.name: i for i in graph.initializer}
+    coders = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    node, other = (coders[i] for i in rng.integers(len(coders), size=2))
+    name = node.input[int(rng.integers(1, len(node.input)))] if len(node.input) > 1 else ""
+    odd: list[Any] = [
+        0,
+        -1,
+        np.nan,
+        np.inf,
+        1e-45,
+        1e38,
+        np.ones(0),
+        np.ones(3),
+        np.int8(3),
+        np.int32(0),
+        np.uint16(0),
+    ]
+    match rng.integers(7):
+        case 0 | 1 if name in constants:
+            value = np.asarray(odd[rng.integers(len(odd))])
+            value = value.astype(np.float32) if value.dtype in (np.float64, np.int64) else value
+            constants[name].CopyFrom(numpy_helper.from_array(value, name))
+        case 2:
+            kept = [a for a in node.attribute if a.name != "axis"]
+            del node.attribute[:]
+            axis = int(rng.choice([-9, -1, 0, 1, 3, 99]))
+            node.attribute.extend([*kept, onnx.helper.make_attribute("axis", axis)])
+        case 3:
+            for reader in graph.node:
+                for i, x in enumerate(reader.input):
+                    if x == node.output[0]:
+                        reader.input[i] = node.input[0]
+        case 4:
+            del node.input[2:]
+        case 5:
+            node.input[0] = graph.node[rng.integers(len(graph.node))].output[0]
+        case _:
+            del node.input[1:]
+            node.input.extend(other.input[1:])
+
+
+def test_mangled_annotations_are_refused_with_sentences(tmp_path: Path) -> None:
+    model, shape = residual()
+    path = quantize(model, shape, tmp_path, quant_format=QDQ, activation_type=INT8, per_channel=True)
+    original, rng = onnx.load(path), np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        broken = onnx.ModelProto()
+        broken.CopyFrom(original)
+        for _ in range(rng.integers(1, 4)):
+            _mangle(broken, rng)
+        onnx.save(broken, tmp_path / "broken.onnx")
+        try:
+            imported = import_onnx(tmp_path / "broken.onnx")
+            graph = normalise(imported.graph)
+            check_import(imported, graph)  # what is understood is understood as the file says
+            spread_annotations(graph)
+        except (ModelError, UnsupportedError):
+            refused += 1
+    assert refused > 30
 
 
 def test_recipes_of_other_types(tmp_path: Path) -> None:
