@@ -12,6 +12,7 @@ help:
 	@echo 'make format   rewrite Python and C in the project'\''s format'
 	@echo 'make bench    count instructions and cycles on every emulated core, write benchmarks/results.json'
 	@echo 'make recipes  measure every recipe on the example models, write docs/quantization.md'
+	@echo 'make qat      train with mcugen.qat, score the C, write docs/quantization.md (installs what make guides does)'
 	@echo 'make docs     write docs/operators.md from the code'
 	@echo 'make tested   write docs/tested.md from a run of the operators'\'' tests'
 	@echo 'make guides   run docs/guides and the conversions with TensorFlow and PyTorch (gigabytes)'
@@ -56,6 +57,10 @@ bench: setup-test
 .PHONY: recipes
 recipes: setup-test
 	$(PYTHON) -m benchmarks.recipes
+
+.PHONY: qat
+qat: setup-test .venv-guides/ready
+	.venv-guides/bin/python -m benchmarks.qat
 
 .PHONY: docs
 docs: setup-test

@@ -25,6 +25,7 @@ from mcugen.rewrite import index_tensors
 
 FILE, NEIGHBOUR, FIXED = "file", "neighbour", "fixed"
 SHOWN = 8  # names in a note
+HARD_SWISH = ("mul", X, ("hard_sigmoid", X, 1 / 6, 0.5))
 
 
 @dataclass(frozen=True)
@@ -171,9 +172,12 @@ def check_complete(spread: Spread) -> None:
 
 def exact_steps(graph: Graph) -> Graph:
     """The integer graph whose rescalings between 8-bit tensors round once, as what the file says does: TFLM's QUANTIZE
-    rounds twice, which moves one value in ten to the next integer where the scale grows four times."""
+    rounds twice, which moves one value in ten to the next integer where the scale grows four times. Likewise
+    TFLM's HARD_SWISH approximates: one step off at one input of 256 ruins channels of a small range."""
 
     def exact(node: Node) -> Node:
+        if node.op == "unary" and node.attrs["function"] == ("hard_swish", X):
+            return node.with_attrs(function=HARD_SWISH)
         types = [graph.type(node.inputs[0]).dtype, graph.type(node.outputs[0]).dtype]
         if node.op != "requantize" or types != [DType.INT8, DType.INT8]:
             return node

@@ -20,6 +20,7 @@ import pytest
 GUIDES: dict[str, tuple[str, ...]] = {
     "onnxruntime": (),
     "brevitas": ("torch", "brevitas", "onnxoptimizer"),
+    "pytorch-qat": ("torch", "torchao", "onnxscript"),
     "keras": ("tensorflow", "tf_keras", "tensorflow_model_optimization"),
 }
 """The packages that a guide needs beside mcugen's own."""

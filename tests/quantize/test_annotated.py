@@ -197,6 +197,20 @@ def test_softmax_keeps_its_own_scale_and_is_rescaled() -> None:
     assert integer.type(integer.outputs[0]).scale == pytest.approx(1 / 200)
 
 
+def test_hard_swish_rounds_what_the_file_says() -> None:
+    """TFLM's definition is a step off at -30, two steps below zero."""
+    net = Annotated()
+    scale, made = np.float32(0.10300828), np.float32(0.06394647)
+    graph = _integer(
+        _spread(net, net.qdq(net.add("HardSwish", net.qdq(net.input(1, 256), scale, -28)), made, -122))
+    )
+    q = np.arange(-128, 128, dtype=np.int8)[np.newaxis]
+    (result,) = outputs(graph, {graph.inputs[0]: q}).values()
+    x = np.float64(scale) * (q.astype(np.float64) + 28)
+    wanted = np.clip(np.rint(x * np.clip(x + 3, 0, 6) / 6 / made) - 122, -128, 127)
+    assert np.array_equal(result.reshape(-1), wanted.reshape(-1))
+
+
 def test_the_shown_annotations_are_the_annotated_model() -> None:
     net = Annotated()
     y = net.qdq(net.conv(net.qdq(net.input(1, 2, 6, 6, name="x"), 0.03), 2, 3, 3, 3), 0.07, 5)

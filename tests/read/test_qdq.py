@@ -26,6 +26,7 @@ from mcugen.normalise.annotations import annotated
 from mcugen.quantize.annotated import spread_annotations
 from mcugen.read.float_check import check_import
 from mcugen.read.onnx_import import import_model, import_onnx
+from mcugen.verify import verify
 
 ZERO = np.int8(0)
 FILES = Path(__file__).parent / "quantized"
@@ -66,15 +67,42 @@ def test_files_of_onnxruntime(
     )
 
 
-@pytest.mark.parametrize("name", ["torchao_2d", "torchao_1d", "brevitas_2d", "brevitas_1d"])
-def test_files_of_torch(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "noise"),
+    [
+        ("torchao_2d", 35.0),
+        ("torchao_1d", 35.0),
+        ("brevitas_2d", 35.0),
+        ("brevitas_1d", 35.0),
+        ("qat_whole", 30.0),  # of a softmax, in steps of 1/256
+    ],
+)
+def test_files_of_torch(name: str, noise: float, tmp_path: Path) -> None:
     manifest, report = built(FILES / f"{name}.onnx", tmp_path)
     assert report.ok
     assert report.float_report is not None and report.float_report.sqnr is not None
     assert report.float_report.agreement is not None
-    assert report.float_report.sqnr > 35.0
+    assert report.float_report.sqnr > noise
     assert report.float_report.agreement >= 0.99
     assert _no_float(tmp_path / "out" / manifest["name"])
+
+
+def test_a_file_of_chosen_layers_needs_samples_for_the_others(tmp_path: Path, repository: Path) -> None:
+    path = FILES / "qat_part.onnx"
+    with pytest.raises(UsageError, match="--calib") as caught:
+        mcugen.build(path, board="host", out=tmp_path / "out")
+    assert 'tensor "x"' in str(caught.value)
+    digits = np.load(repository / "examples" / "digits" / "digits_test.npz")["x"][:300, np.newaxis]
+    np.save(tmp_path / "digits.npy", digits / np.float32(255))
+    build = mcugen.build(path, board="host", out=tmp_path / "out", calib=str(tmp_path / "digits.npy"))
+    report = verify(build.path, data=tmp_path / "digits.npy", model=path)
+    assert report.ok
+    assert report.float_report is not None and report.float_report.sqnr is not None
+    assert report.float_report.sqnr > 35.0 and report.float_report.agreement == 1.0
+    (note,) = (n for n in build.manifest["notes"] if n.startswith("quantized model"))
+    assert "from the file" in note and "calibrated (x" in note, note
+    assert not any("rescaling" in n for n in build.manifest["notes"]), build.manifest["notes"]
+    assert _no_float(build.path)
 
 
 @pytest.mark.parametrize("network", [residual, one_d, dense])
