@@ -148,7 +148,8 @@ def test_any_scale() -> None:
     rng = np.random.default_rng(4)
     graphs = [random_conv(rng) for _ in range(12)]
     graphs += [random_dense(rng, lead) for lead in [(1,), (5,), (1, 4), (2, 3)] for _ in range(3)]
-    check_kernel(graphs, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp", apart=True)
+    for begin in range(0, len(graphs), 6):  # many buffers with gaps between them take the planner long
+        check_kernel(graphs[begin : begin + 6], 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp", apart=True)
 
 
 def test_special_shapes_with_sanitizers() -> None:
