@@ -138,7 +138,9 @@ class DepthwiseConv2DDsp3x3(Kernel):
             bias = wrapped(folded_bias(node, graph))
             records = channel_records(weights, bias, scaling.multiplier, scaling.shift)
             lo, hi = output_range(node, graph)
-            fields = {"rounding": 2 * y.zero_point + 1, "lo": lo, "hi": hi}
+            fields = {"rounding": 2 * y.zero_point + 1}
+            if scaling.form is not Form.SHORT:
+                fields |= {"lo": lo, "hi": hi}
         shape = depthwise_fields(node, graph)
         kept = ("x_height", "x_width", "x_channels", "y_width", "depth_multiplier", "stride_h", "dilation_h")
         fields = {
