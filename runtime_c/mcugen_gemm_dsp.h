@@ -430,11 +430,16 @@ MCUGEN_DSP_FUNCTION const uint32_t *mcugen_gemm_sums(const mcugen_aligned_word_t
     "smlad r5, r10, r12, r5\n\t"  \
     "smlad r9, r11, r12, r9\n\t"
     const int32_t skip = (-(int32_t)(end - x) / 2 & 3) * 64;
-    __asm volatile("mov r0, %0\n\t"
-                   "mov r1, %2\n\t"
-                   "mov r2, %1\n\t"
-                   "mov r3, %3\n\t"
-                   "mov r12, %4\n\t"
+    /* One operand: without optimization gcc finds no registers for five. */
+    const struct {
+        const mcugen_aligned_word_t *x;
+        const uint32_t *w;
+        const mcugen_aligned_word_t *end;
+        int32_t *sums;
+        int32_t skip;
+    } given = {x, w, end, sums, skip};
+    __asm volatile("mov r12, %0\n\t"
+                   "ldm r12, {r0-r3, r12}\n\t"
                    "push {r4-r11, lr}\n\t"
                    "push {r2, r3}\n\t"
                    "adr.w lr, 2f\n\t"
@@ -457,7 +462,7 @@ MCUGEN_DSP_FUNCTION const uint32_t *mcugen_gemm_sums(const mcugen_aligned_word_t
                    "add sp, sp, #8\n\t"
                    "pop {r4-r11, lr}\n\t"
                    :
-                   : "r"(x), "r"(end), "r"(w), "r"(sums), "r"(skip)
+                   : "r"(&given)
                    : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
 #undef MCUGEN_PAIR
 #else

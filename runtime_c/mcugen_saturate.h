@@ -4,15 +4,14 @@
 #define MCUGEN_SATURATE_H
 
 #include <stdint.h>
-#if defined(__ARM_FEATURE_SAT)
-#include <arm_acle.h>
-#endif
 
 /* x, or the nearest of -128 and 127. */
 static inline int32_t mcugen_saturate(int32_t x)
 {
 #if defined(__ARM_FEATURE_SAT)
-    return __ssat(x, 8);
+    int32_t y;
+    __asm("ssat %0, #8, %1" : "=r"(y) : "r"(x));
+    return y;
 #elif defined(__arm__) || defined(__riscv)
     return x == (int8_t)x ? x : (x >> 31) ^ 127;
 #else

@@ -12,6 +12,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from native import STRICT
 
+import mcugen
 from mcugen.boards import load_board
 from mcugen.kernels import KERNELS
 from mcugen.manifest import load_manifest
@@ -110,7 +111,16 @@ def test_no_warning_on_target(
 ) -> None:
     command = cross(board)
     for folder in (libraries if load_board(board).isa.dsp else portable_libraries).values():
-        objects(folder, tmp_path, command, "-O2")
+        for level in ("-O0", "-O2"):  # without optimization few registers are left for assembly
+            objects(folder, tmp_path, command, level)
+
+
+@pytest.mark.parametrize("name", ["ic", "kws"])
+def test_no_warning_where_speed_is_asked_for(name: str, models: dict[str, Path], tmp_path: Path) -> None:
+    command = cross("cortex-m4")
+    folder = mcugen.build(models[name], calib="random", optimize="speed", out=tmp_path / "out").path
+    for level in ("-O0", "-Os", "-O3"):
+        objects(folder, tmp_path, command, level)
 
 
 def test_no_warning_with_32_bit_long(libraries: dict[str, Path], tmp_path: Path) -> None:
