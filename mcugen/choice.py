@@ -24,7 +24,9 @@ from mcugen.storage import Storage, assign, layer_bounds, place_states
 
 SLACK_SHARE = 20  # balanced: the arena may grow by a twentieth,
 SLACK_STEP = 64  # in whole steps,
-SLACK_MOST = 192  # and no more than this
+SLACK_MOST = 192  # and no more than this,
+PATIENCE = 1.25  # unless so many times the cycles
+ROOM = 2048  # could be had with this many bytes more, or a quarter of the arena
 EXCHANGE = 2.0  # balanced: one percent of flash must save this many percent of the cycles,
 LEAST_FLASH = 32 * 1024  # of so much flash at least
 LEAST_RAM = (
@@ -170,8 +172,20 @@ class _Chooser:
         if self.optimize is Optimize.SPEED:
             return self.worthwhile_arena()
         least = self.plan(self.least).arena
-        wanted = least + (slack(least) if self.optimize is Optimize.BALANCED else 0)
-        return wanted if self.ram is None else max(least, min(wanted, self.ram))
+        if self.optimize is Optimize.RAM:
+            return least
+        tight, roomy = (self.within_ram(least, extra) for extra in (slack(least), max(ROOM, least // 4)))
+        slow = self.best_cycles(tight)
+        return roomy if roomy > tight and slow > PATIENCE * self.best_cycles(roomy) else tight
+
+    def within_ram(self, least: int, extra: int) -> int:
+        """The least arena and so much more as the board's RAM has."""
+        return least + extra if self.ram is None else max(least, min(least + extra, self.ram))
+
+    def best_cycles(self, limit: int) -> int:
+        """Cycles of the best choice within an arena."""
+        picked = self.best(self.allowed(limit), self.goal(limit))
+        return sum(layer[k].item.cycles for layer, k in zip(self.candidates, picked, strict=True))
 
     def worthwhile_arena(self) -> int | None:
         """The arena beyond which more of it saves too few cycles, within the board's RAM."""

@@ -74,7 +74,7 @@ def operators_page() -> str:
 
 def _kernel_line(name: str) -> str:
     """A kernel, or those that are printed from one template."""
-    kernels = [k for k in KERNELS.values() if (k.template or k.name) == name]
+    kernels = [k for _, k in sorted(KERNELS.items()) if (k.template or k.name) == name]
     limits = f"; {', '.join(kernels[0].limits)}" if kernels[0].limits else ""
     return f"* kernel `{name}`: {types(kernels)}; {cores(kernels[0])}{limits}"
 

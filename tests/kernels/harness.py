@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from emulated import need
 from native import SANITIZERS, compile_native, run_native
 
@@ -15,6 +16,7 @@ from mcugen.boards import load_board
 from mcugen.choice import Optimize
 from mcugen.execute import rest, run
 from mcugen.ir import Array, DType, Graph, Node, Tensor
+from mcugen.kernels import KERNELS
 from mcugen.pipeline import Compiled, lay_out, write
 from mcugen.simulate import HostLibrary
 from mcugen.verify import emulate
@@ -24,6 +26,11 @@ BUILDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("clang", ("-O2", "-fsanitize=undefined", "-fno-sanitize-recover=all")),
     ("gcc", SANITIZERS),
 )
+
+
+def leave_out(patch: pytest.MonkeyPatch, names: Iterable[str]) -> None:
+    """Kernels that are not chosen during a test."""
+    patch.setattr("mcugen.select.KERNELS", {n: k for n, k in KERNELS.items() if n not in set(names)})
 
 
 def merge(graphs: Sequence[Graph]) -> Graph:

@@ -11,13 +11,9 @@
 #define SMALL_WEIGHTS_ATTR
 #endif
 
-extern const int8_t small_l0_weights[36];
-extern const int32_t small_l0_bias[4];
-extern const int32_t small_l0_multiplier[4];
-extern const int8_t small_l0_shift[4];
-extern const int8_t small_l1_weights[48];
-extern const int32_t small_l1_bias[3];
-extern const int32_t small_l1_multiplier[3];
-extern const int8_t small_l1_shift[3];
+extern const uint32_t small_l0_weights[12];
+extern const int32_t small_l0_channels[10];
+extern const uint32_t small_l1_weights[32];
+extern const int32_t small_l1_channels[16];
 
 #endif
