@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def chosen(graph: Graph, aim: str, on: Board = M4) -> list[str]:
 
 
 def test_each_aim_has_its_kernel(kernels: Kernels) -> None:
-    kernels.add("fast", Cost(10, flash=3000, scratch=900), size=2000)
+    kernels.add("fast", Cost(33, flash=3000, scratch=900), size=2000)
     kernels.add("quick", Cost(40, flash=100), size=400)
     kernels.add("small", Cost(100, flash=50), size=300)
     aims = {aim: chosen(chain(1000, 1000), aim)[0] for aim in ("speed", "balanced", "size", "ram")}
@@ -74,8 +75,19 @@ def test_speed_wants_cycles_for_arena(kernels: Kernels, saved: int, wanted: str)
     assert chosen(chain(40_000, 40_000), "speed") == [wanted]
 
 
+@pytest.mark.parametrize(("cycles", "wanted"), [(25, "plain"), (26, "fast")])
+def test_balanced_takes_more_arena_rather_than_wait(kernels: Kernels, cycles: int, wanted: str) -> None:
+    """Where it would take more than a quarter longer, 2 KiB or a quarter of the arena."""
+    kernels.add("fast", Cost(100, scratch=2048))
+    kernels.add("plain", Cost(100 + cycles))
+    assert chosen(chain(4000, 4000), "balanced") == [wanted]
+    kernels.add("fast", Cost(100, scratch=2049))
+    assert chosen(chain(4000, 4000), "balanced") == ["plain"]
+    assert chosen(chain(8200, 8200), "balanced") == [wanted]
+
+
 def test_balanced_takes_scratch_where_the_arena_has_room(kernels: Kernels) -> None:
-    kernels.add("fast", Cost(10, scratch=192), Cost(10, scratch=200))
+    kernels.add("fast", Cost(80, scratch=192), Cost(80, scratch=200))
     kernels.add("plain", Cost(90), Cost(90))
     assert slack(4000) == 192 and slack(768) == 0 and slack(3712) == 128
     assert chosen(chain(4000, 4000, 4000), "balanced") == ["fast", "plain"]
@@ -195,6 +207,7 @@ def test_no_other_choice_is_better(data: st.DataObject, aim: Optimize, count: in
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mcugen.choice.LEAST_RAM", 1 << 40)  # arena is free for speed
+        patch.setattr("mcugen.choice.PATIENCE", math.inf)
         kernels = Kernels(patch)
         for name in ("a", "b", "c"):
             costs = [data.draw(COSTS) for _ in range(count)]

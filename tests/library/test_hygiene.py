@@ -228,7 +228,7 @@ def test_code_and_weights_go_where_they_are_told(every_kernel: Path, tmp_path: P
         "every_kernel_input",
         "every_kernel_output",
     }
-    assert functions["mcugen_dot4"] == functions["mcugen_store"] == ".code"  # the innermost loops
+    assert {place for name, place in functions.items() if "gemm" in name} == {".code"}  # the innermost loops
     assert {section for _, kind, section in symbols(weights) if kind == "STT_OBJECT"} == {".weights"}
 
 

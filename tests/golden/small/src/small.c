@@ -51,8 +51,8 @@ typedef struct {
 
 /* A group's channels of twos of pixels whose columns are there; `far`: from a pixel's outputs to the other's, or 0 for a
  * pixel alone. */
-MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_dsp_runs_3x1_3_affine_t *d, const mcugen_aligned_word_t *columns,
-                                            int32_t pixels, int32_t group, int8_t *y, int32_t far)
+MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_dsp_runs_3x1_3_affine_t *d,
+                                            const mcugen_aligned_word_t *columns, int32_t pixels, int32_t group, int8_t *y, int32_t far)
 {
     const int32_t count = d->group_out;
     const uint32_t *weights = d->weights;
