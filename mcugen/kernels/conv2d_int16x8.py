@@ -68,12 +68,18 @@ def weighted_int16_fields(node: Node, graph: Graph, tables: Tables, layer: str) 
 
 class Conv2DInt16x8(Kernel):
     name = "conv2d_int16x8"
+    dsp: ClassVar[bool] = False  # whether two products are done by one instruction
     ops: ClassVar[tuple[str, ...]] = ("conv2d", "fully_connected")
     types = ((DType.INT16, DType.INT16),)
     limits: ClassVar[tuple[str, ...]] = (
         "sums that fit 48 bits, proved from the weights; 32 where the bias is int32",
     )
-    headers = ("mcugen_output_int16.h", "mcugen_int16.h", "mcugen_wide.h", "mcugen_window.h")
+    headers: ClassVar[tuple[str, ...]] = (
+        "mcugen_output_int16.h",
+        "mcugen_int16.h",
+        "mcugen_wide.h",
+        "mcugen_window.h",
+    )
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
         return reject_int16(node, graph)
@@ -90,7 +96,8 @@ class Conv2DInt16x8(Kernel):
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
-        return variant_int16(self.name, node, graph)
+        name, context = variant_int16(self.name, node, graph)
+        return name, {**context, "dsp": self.dsp}
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         g = geometry(node, graph)
