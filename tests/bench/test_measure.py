@@ -106,13 +106,13 @@ def test_unaligned_accesses_fail_where_the_core_faults() -> None:
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
 def test_debug_information_changes_no_code(
     core: str,
-    small: Path,
     needs_emulator: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     needs_emulator(core)
     board = load_board(core)
+    small = build(zoo.small(tmp_path), calib="random", board=core, out=tmp_path / "out").path
     code = []
     for flags in (firmware._LIBRARY_FLAGS, ("-std=c99",)):
         monkeypatch.setattr(firmware, "_LIBRARY_FLAGS", flags)

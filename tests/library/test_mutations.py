@@ -21,7 +21,7 @@ def first_number(pattern: str, change: int) -> tuple[str, str]:
     return rf"({pattern}[^{{]*{{\s*)(-?\d+)", rf"CHANGE{change}"
 
 
-# name: file, regular expression, its replacement (CHANGEn adds n to the second group)
+# name: file, regular expression, its replacement (CHANGEn adds n to the second group); of the portable kernels
 MUTATIONS = {
     "rounding half towards zero": (FIXED, r"\(mask >> 1\) \+ \(x < 0\)", "(mask >> 1) + 1"),
     "no rounding in the high multiplication": (FIXED, r"\+ \(\(int64_t\)1 << 30\)", "+ 0"),
@@ -52,11 +52,28 @@ MUTATIONS = {
 }
 
 
+# Of the kernels for the DSP extension.
+DSP_MUTATIONS = {
+    "a packed weight": (WEIGHTS, *first_number(r"l\d+_weights", 1)),
+    "a channel's bias": (WEIGHTS, *first_number(r"l\d+_channels", 1 << 14)),
+    "a padding": (CODE, r"(\.pad_left = )(\d+)", "CHANGE1"),
+    "columns of a pixel": (CODE, r"(_dsp\w*_t layer_\d+_d = \{[^}]*\.pairs = )(\d+)", "CHANGE-1"),
+}
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS)
-def test_a_mutation_is_found(mutation: str, every_kernel: Path, tmp_path: Path) -> None:
-    file, pattern, replacement = MUTATIONS[mutation]
-    folder = tmp_path / every_kernel.name
-    shutil.copytree(every_kernel, folder)
+def test_a_mutation_is_found(mutation: str, portable_libraries: dict[str, Path], tmp_path: Path) -> None:
+    _check_found(portable_libraries["every_kernel"], tmp_path, *MUTATIONS[mutation])
+
+
+@pytest.mark.parametrize("mutation", DSP_MUTATIONS)
+def test_a_mutation_of_dsp_kernels_is_found(mutation: str, every_kernel: Path, tmp_path: Path) -> None:
+    _check_found(every_kernel, tmp_path, *DSP_MUTATIONS[mutation])
+
+
+def _check_found(library: Path, work: Path, file: str, pattern: str, replacement: str) -> None:
+    folder = work / library.name
+    shutil.copytree(library, folder)
     text = (folder / file).read_text()
     if replacement.startswith("CHANGE"):
         step = int(replacement.removeprefix("CHANGE"))
