@@ -102,14 +102,16 @@ def read(path: Path, signature: str | None = None) -> Model:
 
 
 def find_ranges(graph: Graph, settings: Settings, progress: Progress, notes: list[str]) -> Calibrated:
-    """Ranges of all activations, from calibration data or stored by an earlier build, and refinements."""
+    """Ranges of all activations, from calibration data or stored by an earlier build, and refinements; none of weights
+    that the file has as integers."""
     activations = TRAITS[settings.effective_recipe].activations
+    refine = settings.refine and activations is DType.INT8 and not quantized_weights(graph)
     wishes = Wishes(
         settings.calib,
         settings.calibration,
         settings.percentile,
         settings.ranges,
-        settings.refine and activations is DType.INT8,
+        refine,
         settings.seed,
         wished_methods(graph, settings.layers),
         activations,
@@ -258,8 +260,7 @@ def compile_model(path: Path, board: Board, settings: Settings, progress: Progre
         spread = spread_annotations(model.graph)
         calibrated = complete_ranges(spread, settings, progress, notes)
     elif calibrates:
-        refine = settings.refine and not quantized_weights(model.graph)
-        calibrated = find_ranges(model.graph, replace(settings, refine=refine), progress, notes)
+        calibrated = find_ranges(model.graph, settings, progress, notes)
     if calibrates:
         tuned, ranges, record = replace(model, graph=calibrated.graph), calibrated.ranges, calibrated.record
     elif settings.calibrates:

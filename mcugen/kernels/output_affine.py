@@ -16,7 +16,7 @@ import numpy as np
 
 from mcugen.fixed import INT32_MAX, saturating_mbqm
 from mcugen.ir import Array, DType, Graph, Node
-from mcugen.kernels.output_dsp import weight_sums
+from mcugen.kernels.output_dsp import accumulator_range
 from mcugen.ops.conv2d import output_range, requantization
 from mcugen.ops.op import limits
 
@@ -34,14 +34,6 @@ class Affine:
 
     multiplier: Array
     offset: Array
-
-
-def accumulator_range(node: Node, graph: Graph) -> tuple[Array, Array]:
-    """The least and the largest accumulator of each output channel, bias included; int64 [C]."""
-    bias, x = graph.constant(node.inputs[2]).astype(np.int64), graph.type(node.inputs[0])
-    low, high = (value - x.zero_point for value in limits(x.dtype))
-    positive, negative = weight_sums(node, graph)  # low <= 0 <= high: a tap in the padding lies between
-    return bias + positive * low + negative * high, bias + positive * high + negative * low
 
 
 def affine(node: Node, graph: Graph) -> Affine | None:

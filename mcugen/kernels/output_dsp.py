@@ -56,13 +56,17 @@ def folded_bias(node: Node, graph: Graph) -> Array:
     return np.asarray(bias - graph.type(node.inputs[0]).zero_point * sums)
 
 
+def accumulator_range(node: Node, graph: Graph) -> tuple[Array, Array]:
+    """The least and the largest accumulator of each output channel at its end, bias included; int64 [C]."""
+    bias, x = graph.constant(node.inputs[2]).astype(np.int64), graph.type(node.inputs[0])
+    low, high = (limit - x.zero_point for limit in limits(x.dtype))
+    positive, negative = weight_sums(node, graph)  # low <= 0 <= high: a tap in the padding lies between
+    return bias + positive * low + negative * high, bias + positive * high + negative * low
+
+
 def channel_bounds(node: Node, graph: Graph) -> Array:
     """int64 [C]: what |accumulator| of each output channel cannot exceed at its end; partial sums may."""
-    x = graph.type(node.inputs[0])
-    low, high = (limit - x.zero_point for limit in limits(x.dtype))
-    positive, negative = weight_sums(node, graph)
-    bias = graph.constant(node.inputs[2]).astype(np.int64)
-    most, least = bias + positive * high + negative * low, bias + positive * low + negative * high
+    least, most = accumulator_range(node, graph)
     return np.asarray(np.maximum(most, -least))
 
 

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 
 from mcugen.errors import Fault, ModelError
-from mcugen.ir import Array, DType, Quant
+from mcugen.ir import Array, Quant
 from mcugen.ops.fake_quant import fake_quantized
 from mcugen.read.onnx_file import LoadedModel
 from mcugen.read.quantized import Code
@@ -81,16 +81,13 @@ class OnnxRunner:
         code = self.codes.get(name)
         if code is None:
             return values
-        steps = fake_quantized(values, Quant((code.scale,), (code.zero_point,)), code.signed) / np.float32(
-            code.scale
-        )
-        shift = 128 if code.dtype is DType.UINT8 else 0
-        return np.asarray((np.rint(steps) + (code.zero_point + shift)).astype(code.dtype.numpy))
+        real = fake_quantized(values, Quant((code.scale,), (code.zero_point,)), code.signed)
+        steps = np.rint(real / np.float32(code.scale))
+        return np.asarray((steps + code.file_zero_point).astype(code.dtype.numpy))
 
     def _real(self, name: str, values: Array) -> Array:
         code = self.codes.get(name)
         if code is None or code.dynamic:
             return values
-        shift = 128 if code.dtype is DType.UINT8 else 0
-        steps = values.astype(np.float32) - np.float32(shift + code.zero_point)
+        steps = values.astype(np.float32) - np.float32(code.file_zero_point)
         return np.asarray(np.float32(code.scale) * steps)

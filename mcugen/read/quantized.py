@@ -52,9 +52,13 @@ class Code:
         """The elements of the tensor that will hold it."""
         return DType.INT8 if self.dtype is DType.UINT8 else self.dtype
 
+    @property
+    def file_zero_point(self) -> int:
+        """The zero point as the file has it."""
+        return self.zero_point + (128 if self.dtype is DType.UINT8 else 0)
+
     def __str__(self) -> str:
-        shown = self.zero_point + (128 if self.dtype is DType.UINT8 else 0)
-        return f"{self.dtype} with scale {self.scale:.9g} and zero point {shown}"
+        return f"{self.dtype} with scale {self.scale:.9g} and zero point {self.file_zero_point}"
 
 
 def read_code(ctx: Importer, n: OnnxNode) -> Code:

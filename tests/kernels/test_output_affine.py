@@ -8,8 +8,8 @@ from random_conv import random_depthwise
 
 from mcugen.fixed import INT32_MAX, saturating_mbqm
 from mcugen.ir import Array, Graph
-from mcugen.kernels.output_affine import SCALE, SHIFT, accumulator_range, affine
-from mcugen.kernels.output_dsp import rescaling
+from mcugen.kernels.output_affine import SCALE, SHIFT, affine
+from mcugen.kernels.output_dsp import accumulator_range, rescaling
 from mcugen.ops.conv2d import requantization
 
 
