@@ -117,6 +117,22 @@ def _fixed_batch(model: onnx.ModelProto) -> int:
     return max(batches.pop() or 1, 1) if len(batches) == 1 else 1
 
 
+def _input_quantizer(
+    value: onnx.ValueInfoProto, real: str, nodes: Sequence[OnnxNode], faults: list[Fault], notes: list[str]
+) -> OnnxNode | None:
+    """The node that makes an input which is not float of the tensor `real`; None, and a fault, if there is none."""
+    where, kind = f'input "{value.name}"', value.type.tensor_type.elem_type
+    shown = onnx.TensorProto.DataType.Name(kind)
+    coded = shown.lower() in INPUTS
+    quantizer = quantized_input(value.name, real, kind, nodes) if coded else None
+    if quantizer is None:
+        why = f"is {shown}, not FLOAT" + (", and nothing dequantizes it" if coded else "")
+        faults.append(Fault(where, why, "export the model with a float32 input"))
+    else:
+        notes.append(f"{where}: {shown.lower()} in the file; samples are real numbers, the C takes integers")
+    return quantizer
+
+
 def _input_tensors(
     model: onnx.ModelProto, nodes: Sequence[OnnxNode], notes: list[str]
 ) -> tuple[list[Tensor], list[OnnxNode]]:
@@ -133,21 +149,12 @@ def _input_tensors(
         if shape is None:
             faults.append(Fault(where, "has no shape", "export the model with static shapes"))
             continue
-        kind, real, quantizer = value.type.tensor_type.elem_type, value.name, None
-        if kind != onnx.TensorProto.FLOAT:
-            shown = onnx.TensorProto.DataType.Name(kind)
-            if shown.lower() in INPUTS:
-                real = f"{value.name}/dequantized"
-                quantizer = quantized_input(value.name, real, kind, nodes)
+        real = value.name
+        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+            real = f"{value.name}/dequantized"
+            quantizer = _input_quantizer(value, real, nodes, faults, notes)
             if quantizer is None:
-                why = f"is {shown}, not FLOAT" + (
-                    ", and nothing dequantizes it" if real != value.name else ""
-                )
-                faults.append(Fault(where, why, "export the model with a float32 input"))
                 continue
-            notes.append(
-                f"{where}: {shown.lower()} in the file; samples are real numbers, the C takes integers"
-            )
             quantize.append(quantizer)
         if any(d is None for d in shape[1:]):
             dims = value.type.tensor_type.shape.dim
