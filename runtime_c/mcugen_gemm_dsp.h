@@ -9,8 +9,8 @@
 #include "mcugen_output_affine.h"
 #include "mcugen_output_dsp.h"
 
-/* What mcugen_gemm_raw computes. Columns of some pairs of inputs, at least one, lie from `columns` to `end`, and those of
- * the next two pixels behind them. */
+/* What mcugen_gemm_raw computes. Columns of some pairs of inputs, at least one, lie from `columns` to `end`, those of the
+ * next two pixels `column_bytes` further. */
 typedef struct {
     const mcugen_aligned_word_t *columns, *end;
     int32_t skip; /* mcugen_gemm_skip of the pairs of inputs */
@@ -23,10 +23,11 @@ typedef struct {
     int32_t y_next; /* from the end of both pixels' outputs to the next ones */
 } mcugen_gemm_t;
 
-/* The inner loop takes sixteen pairs at a time and begins in its middle; one pair is 56 bytes of code. */
+/* The inner loop takes sixteen pairs at a time and begins in its middle; one pair is 56 bytes of Thumb code, whose
+ * addresses are odd. */
 static inline int32_t mcugen_gemm_skip(int32_t pairs)
 {
-    return (-pairs & 15) * 56;
+    return (-pairs & 15) * 56 + 1;
 }
 
 /* Four inputs of both pixels: pairs in the order 0, 2 and 1, 3, which is what two SXTB16 make of a word. */
@@ -167,7 +168,6 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "ldr r8, [r3, #28]\n\t"                             \
     "ldr r9, [r3, #32]\n\t"                             \
     "add r0, r0, r2\n\t"                                \
-    "add r0, r0, #1\n\t" /* an address in Thumb code */ \
     "str r0, [sp, #0]\n\t"                              \
     "str r5, [sp, #4]\n\t"                              \
     "str r3, [sp, #8]\n\t"                              \
@@ -217,12 +217,14 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "bne 1b\n\t"                                                                           \
     "ldr r3, [sp, #8]\n\t"                                                                 \
     "ldr r1, [sp, #4]\n\t"                                                                 \
+    "ldr r5, [sp, #12]\n\t"                                                                \
     "ldr r0, [r3, #36]\n\t"                                                                \
     "ldr r2, [r3, #40]\n\t"                                                                \
     "ldr r4, [r3, #44]\n\t"                                                                \
-    "str r1, [sp, #12]\n\t"                                                                \
     "add r1, r1, r2\n\t"                                                                   \
     "str r1, [sp, #4]\n\t"                                                                 \
+    "add r5, r5, r2\n\t"                                                                   \
+    "str r5, [sp, #12]\n\t"                                                                \
     "add r10, r10, r4\n\t"                                                                 \
     "str r10, [sp, #24]\n\t"                                                               \
     "add r11, r11, r4\n\t"                                                                 \
@@ -258,7 +260,7 @@ static inline void mcugen_gemm_store(mcugen_gemm_t *gemm, int8_t bytes[2][4])
 /* On to the next two pixels. */
 static inline void mcugen_gemm_next(mcugen_gemm_t *gemm)
 {
-    gemm->columns = gemm->end;
+    gemm->columns += gemm->column_bytes / 4;
     gemm->end += gemm->column_bytes / 4;
     gemm->y[0] += gemm->y_next;
     gemm->y[1] += gemm->y_next;

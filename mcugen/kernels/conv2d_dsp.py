@@ -152,11 +152,15 @@ def column_weights(node: Node, graph: Graph, w: Window) -> Array:
     if g.planes > 1:
         weights = weights.transpose(0, 3, 1, 2)
     by_tap = weights.reshape(g.groups, g.y_channels // g.groups, g.planes, g.kernel[0], w.runs, w.run)
-    by_run = by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run)[..., run_order(w.run)]
-    by_run = np.pad(by_run, [(0, 0)] * 3 + [(0, w.run % 2)])
-    columns = by_run.reshape(*by_run.shape[:2], -1)
-    columns = np.pad(columns, [(0, 0), (0, 1), (0, 2 * w.pairs - columns.shape[2])])  # channel -1 is 0
-    return columns[:, block_channels(g.y_channels // g.groups)]
+    return packed(by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run))
+
+
+def packed(runs: Array) -> Array:
+    """int64 [groups, blocks, 4, 2 * pairs] of weights [groups, channels, runs, run] as columns take them."""
+    run = runs.shape[3]
+    columns = np.pad(runs[..., run_order(run)], [(0, 0)] * 3 + [(0, run % 2)])
+    columns = np.pad(columns.reshape(*runs.shape[:2], -1), [(0, 0), (0, 1), (0, 0)])  # channel -1 is 0
+    return columns[:, block_channels(runs.shape[1])]
 
 
 def by_block(values: Array, groups: int, fill: int, block: int = 4) -> Array:
@@ -179,12 +183,17 @@ def interleave(columns: Array, raw: bool) -> Array:
 def fits_raw(node: Node, graph: Graph, columns: Array) -> bool:
     """Whether the conditions of raw sums and of the short requantization hold for every channel, whose weights are
     [groups, blocks, channels, k]."""
-    if rescaling(node, graph).form not in (Form.SHORT, Form.CLAMPED):
+    if rescaling(node, graph).form not in (Form.SHORT, Form.CLAMPED) or not fit_halves(columns):
         return False
-    halves = columns[:, :, 0::2] + 256 * columns[:, :, 1::2]
     bounds = by_block(channel_bounds(node, graph), columns.shape[0], 0, columns.shape[2])
     small = (np.abs(folded_bias(node, graph)) < EXACT).all() and (bounds[:, :, 1::2] < EXACT).all()
-    return bool(small and halves.min() >= -(1 << 15) and halves.max() < 1 << 15)
+    return bool(small)
+
+
+def fit_halves(columns: Array) -> bool:
+    """Whether w0 + 256 * w1 of each two channels of [groups, blocks, channels, k] fits 16 bits."""
+    halves = columns[:, :, 0::2] + 256 * columns[:, :, 1::2]
+    return bool(halves.min() >= -(1 << 15) and halves.max() < 1 << 15)
 
 
 def sums(node: Node, graph: Graph) -> str:
@@ -338,12 +347,14 @@ class Conv2DDsp(Kernel):
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]
 
 
-def affine_channels(node: Node, graph: Graph, groups: int) -> Array:
-    """int32 [groups, blocks, 10]: see mcugen_gemm_affine."""
+def affine_channels(node: Node, graph: Graph, groups: int, bias: Array | None = None, times: int = 1) -> Array:
+    """int32 [groups, blocks, 10]: see mcugen_gemm_affine. `bias`: if not the folded one; `times`: how often the
+    channels follow each other."""
     found = affine(node, graph)
     assert found is not None
-    values = (folded_bias(node, graph), found.offset.astype(np.int64), found.multiplier.astype(np.int64))
-    bias, offset, multiplier = (by_block(v, groups, 0) for v in values)
+    given = folded_bias(node, graph) if bias is None else bias
+    values = (given, found.offset.astype(np.int64), found.multiplier.astype(np.int64))
+    bias, offset, multiplier = (by_block(np.tile(v, times), groups, 0) for v in values)
     one, both = bias[..., 0::2], bias[..., 0::2] + SCALE * bias[..., 1::2] + offset[..., 1::2]
     starts = np.stack([both, one], axis=-1)
     scales = np.stack([offset[..., 0::2], multiplier[..., 0::2], multiplier[..., 1::2]], axis=-1)
@@ -383,10 +394,13 @@ def place_fields(w: Window, zero_point: int) -> dict[str, Value]:
     return fields
 
 
-def raw_channels(node: Node, graph: Graph, groups: int, block: int = 4) -> Array:
-    """int32 [groups, blocks, block, 2]: bias * 256 + right shift - 1, multiplier."""
+def raw_channels(
+    node: Node, graph: Graph, groups: int, block: int = 4, bias: Array | None = None, times: int = 1
+) -> Array:
+    """int32 [groups, blocks, block, 2]: bias * 256 + right shift - 1, multiplier. `bias`, `times`: see
+    affine_channels."""
     scaling = rescaling(node, graph)
-    bias = by_block(folded_bias(node, graph), groups, 0, block)
-    shift = by_block(-scaling.shift - 1, groups, 0, block)
-    multiplier = by_block(scaling.multiplier, groups, 0, block)
+    given = folded_bias(node, graph) if bias is None else bias
+    values = (given, -scaling.shift - 1, scaling.multiplier)
+    bias, shift, multiplier = (by_block(np.tile(v, times), groups, 0, block) for v in values)
     return wrapped(np.stack([bias * 256 + shift, multiplier], axis=-1))

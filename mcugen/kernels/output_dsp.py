@@ -94,13 +94,17 @@ def wrapped(x: Array) -> Array:
     return ((x - INT32_MIN) % (1 << 32) + INT32_MIN).astype(np.int32)
 
 
-def output_dsp(node: Node, graph: Graph, tables: Tables, layer: str) -> tuple[Value, ...]:
-    """An mcugen_output_dsp_t of the layer, for the form that `rescaling` finds."""
+def output_dsp(
+    node: Node, graph: Graph, tables: Tables, layer: str, bias: Array | None = None, times: int = 1
+) -> tuple[Value, ...]:
+    """An mcugen_output_dsp_t of the layer, for the form that `rescaling` finds. `bias`: if not the folded one;
+    `times`: how often the channels follow each other."""
     scaling = rescaling(node, graph)
+    given = folded_bias(node, graph) if bias is None else bias
     return (
-        tables.add(f"{layer}_bias", wrapped(folded_bias(node, graph))),
-        tables.add(f"{layer}_multiplier", scaling.multiplier.astype(np.int32)),
-        tables.add(f"{layer}_shift", scaling.shift.astype(np.int8)),
+        tables.add(f"{layer}_bias", np.tile(wrapped(given), times)),
+        tables.add(f"{layer}_multiplier", np.tile(scaling.multiplier.astype(np.int32), times)),
+        tables.add(f"{layer}_shift", np.tile(scaling.shift.astype(np.int8), times)),
         graph.type(node.outputs[0]).zero_point,
         *output_range(node, graph),
     )
