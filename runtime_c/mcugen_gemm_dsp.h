@@ -155,35 +155,35 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "smlad r9, r11, lr, r9\n\t"
 #define MCUGEN_GEMM_FOUR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR
 /* Up to the loop over channels, whose record r10 then is. */
-#define MCUGEN_GEMM_ENTER                               \
-    "push {r4-r11, lr}\n\t"                             \
-    "sub sp, sp, #40\n\t"                               \
-    "mov r3, %0\n\t"                                    \
-    "adr.w r0, 2f\n\t"                                  \
-    "ldr r2, [r3, #8]\n\t"                              \
-    "ldr r4, [r3, #0]\n\t"                              \
-    "ldr r5, [r3, #4]\n\t"                              \
-    "ldr r6, [r3, #20]\n\t"                             \
-    "ldr r7, [r3, #24]\n\t"                             \
-    "ldr r8, [r3, #28]\n\t"                             \
-    "ldr r9, [r3, #32]\n\t"                             \
-    "add r0, r0, r2\n\t"                                \
-    "str r0, [sp, #0]\n\t"                              \
-    "str r5, [sp, #4]\n\t"                              \
-    "str r3, [sp, #8]\n\t"                              \
-    "str r4, [sp, #12]\n\t"                             \
-    "str r7, [sp, #24]\n\t"                             \
-    "str r8, [sp, #28]\n\t"                             \
-    "str r6, [sp, #32]\n\t"                             \
-    "str r9, [sp, #36]\n\t"                             \
-    "3:\n\t" /* two pixels */                           \
-    "ldr r1, [r3, #12]\n\t"                             \
-    "ldr r2, [r3, #16]\n\t"                             \
-    "str r1, [sp, #16]\n\t"                             \
-    "str r2, [sp, #20]\n\t"                             \
-    "1:\n\t" /* four channels */                        \
-    "ldr r10, [sp, #20]\n\t"                            \
-    "ldr r1, [sp, #16]\n\t"                             \
+#define MCUGEN_GEMM_ENTER        \
+    "push {r4-r11, lr}\n\t"      \
+    "sub sp, sp, #40\n\t"        \
+    "mov r3, %0\n\t"             \
+    "adr.w r0, 2f\n\t"           \
+    "ldr r2, [r3, #8]\n\t"       \
+    "ldr r4, [r3, #0]\n\t"       \
+    "ldr r5, [r3, #4]\n\t"       \
+    "ldr r6, [r3, #20]\n\t"      \
+    "ldr r7, [r3, #24]\n\t"      \
+    "ldr r8, [r3, #28]\n\t"      \
+    "ldr r9, [r3, #32]\n\t"      \
+    "add r0, r0, r2\n\t"         \
+    "str r0, [sp, #0]\n\t"       \
+    "str r5, [sp, #4]\n\t"       \
+    "str r3, [sp, #8]\n\t"       \
+    "str r4, [sp, #12]\n\t"      \
+    "str r7, [sp, #24]\n\t"      \
+    "str r8, [sp, #28]\n\t"      \
+    "str r6, [sp, #32]\n\t"      \
+    "str r9, [sp, #36]\n\t"      \
+    "3:\n\t" /* two pixels */    \
+    "ldr r1, [r3, #12]\n\t"      \
+    "ldr r2, [r3, #16]\n\t"      \
+    "str r1, [sp, #16]\n\t"      \
+    "str r2, [sp, #20]\n\t"      \
+    "1:\n\t" /* four channels */ \
+    "ldr r10, [sp, #20]\n\t"     \
+    "ldr r1, [sp, #16]\n\t"      \
     "ldr r0, [sp, #12]\n\t"
 /* The sums, from those of the first pixel on; then r12 is the record. */
 #define MCUGEN_GEMM_SUMS                                                                                 \

@@ -46,7 +46,7 @@ def libraries(folder: Path, core: str) -> Iterator[Library]:
         settings = Settings(calib=ranges_path(model), refine=False)
         yield compile_model(model_path(model), board, settings).library
     for recipe in Recipe:
-        for network in (zoo.every_kernel, zoo.small):
+        for network in (zoo.every_kernel, zoo.small, zoo.upsampling):
             settings = Settings(calib="random", refine=False, recipe=recipe)
             yield compile_model(network(folder), board, settings).library
 

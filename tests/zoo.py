@@ -93,6 +93,25 @@ def small(folder: Path) -> Path:
     return _save(folder / "small.onnx", nodes, {"x": (1, 1, 4, 4)}, {"y": (1, 3)}, constants)
 
 
+def upsampling(folder: Path) -> Path:
+    """Transposed convolutions: before a ReLU, of groups, and of outputs of both signs."""
+    rng = np.random.default_rng(3)
+    twice = {"strides": [2, 2], "pads": [1, 1, 1, 1]}
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w1", "b1"], ["c"], name="four", **twice),
+        helper.make_node("Relu", ["c"], ["r"], name="relu"),
+        helper.make_node("ConvTranspose", ["r", "w2"], ["g"], name="grouped", group=2, **twice),
+        helper.make_node("ConvTranspose", ["g", "w3"], ["y"], name="last", strides=[2, 2]),
+    ]
+    constants = {
+        "w1": _weights(rng, 5, 6, 4, 4),
+        "b1": _weights(rng, 6),
+        "w2": _weights(rng, 6, 4, 3, 3),
+        "w3": _weights(rng, 8, 3, 2, 2),
+    }
+    return _save(folder / "upsampling.onnx", nodes, {"x": (1, 5, 3, 3)}, {"y": (1, 3, 22, 22)}, constants)
+
+
 def no_constants(folder: Path) -> Path:
     """A library without any table of weights."""
     nodes = [helper.make_node("Add", ["x", "y"], ["z"], name="add")]

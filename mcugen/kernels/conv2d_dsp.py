@@ -347,7 +347,9 @@ class Conv2DDsp(Kernel):
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]
 
 
-def affine_channels(node: Node, graph: Graph, groups: int, bias: Array | None = None, times: int = 1) -> Array:
+def affine_channels(
+    node: Node, graph: Graph, groups: int, bias: Array | None = None, times: int = 1
+) -> Array:
     """int32 [groups, blocks, 10]: see mcugen_gemm_affine. `bias`: if not the folded one; `times`: how often the
     channels follow each other."""
     found = affine(node, graph)

@@ -22,8 +22,6 @@ from mcugen.boards import Board
 from mcugen.ir import Array, DType, Graph, Node
 from mcugen.kernels.conv2d_dsp import (
     BATCH,
-    BATCH_BYTES,
-    BATCH_SHARE,
     EXACT,
     STORED_AS,
     SUMS,
@@ -42,6 +40,9 @@ from mcugen.kernels.output_dsp import Form, channel_bounds, output_dsp, rescalin
 from mcugen.kernels.transpose_conv_portable import transpose_conv_access
 from mcugen.ops.conv2d import output_range
 from mcugen.ops.op import limits
+
+BATCH_BYTES = 512  # at most, for columns of more than two groups
+BATCH_SHARE = 16  # and this part of the layer's inputs and outputs
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,8 @@ def part_weights(node: Node, graph: Graph, to: Layout) -> list[list[Array]]:
 
 
 def sums(node: Node, graph: Graph, weights: list[list[Array]]) -> str:
-    """How the kernel computes, as conv2d_dsp: `affine`, `raw` or `plain`. Inputs outside count 0, so that what is proved
-    of all taps holds for a phase's."""
+    """How the kernel computes, as conv2d_dsp: `affine`, `raw` or `plain`. Inputs outside count 0, so that what is
+    proved of all taps holds for a phase's."""
     if rescaling(node, graph).form not in (Form.SHORT, Form.CLAMPED):
         return "plain"
     bias = graph.constant(node.inputs[2]).astype(np.int64)
@@ -356,9 +357,9 @@ def row_cycles(to: Layout, way: str, form: int, rows: int, share: float) -> floa
         columns = 2 * ((count + 1) // 2) - 1 + to.window
         at = np.arange(columns) + begin + to.begin
         inside = rows * share * float(((at >= 0) & (at < to.x[1])).sum())
-        gather = 40.0 + 30 * columns + inside * run_cycles(to.run)
+        gather = 40.0 + 32 * columns + inside * run_cycles(to.run)
         gather += (rows * columns - inside) * (20 + 5 * to.run_pairs)
-        total += 60.0 + to.groups * (gather if rows else 0.0)
+        total += 70.0 + to.groups * (gather if rows else 0.0)
         for part in to.parts:
             last = (groups - 1) * to.strides[1] + part.end <= to.y[1]
             pixels = count if end < groups or last else count - 1
@@ -368,7 +369,7 @@ def row_cycles(to: Layout, way: str, form: int, rows: int, share: float) -> floa
 
 def run_cycles(run: int) -> float:
     """Cycles of gathering one tap's input channels."""
-    return 20.0 + 24 * (run // 8) + 14 * (run % 8 // 4) + 22 * (run % 4 > 0)
+    return 26.0 + 23 * (run // 8) + 14 * (run % 8 // 4) + 22 * (run % 4 > 0)
 
 
 def part_cycles(to: Layout, way: str, form: int, pairs: int, part: Part, pixels: int) -> float:

@@ -54,7 +54,9 @@ def layer(
     wt = Tensor("w", TensorType(shape, DType.INT8, quant), w)
     b = rng.integers(-(2**14), 2**14, channels).astype(np.int32)
     bt = Tensor("b", TensorType(b.shape, DType.INT32), b)
-    (y,) = OPS["transpose_conv"].infer(Node("y", "transpose_conv", (), (), attrs), [xt.type, wt.type, bt.type])
+    (y,) = OPS["transpose_conv"].infer(
+        Node("y", "transpose_conv", (), (), attrs), [xt.type, wt.type, bt.type]
+    )
     return one_node_graph("transpose_conv", [xt, wt, bt], attrs, int8_type(y.shape, 0.3, zero_point))
 
 
@@ -196,7 +198,7 @@ def test_neighbouring_phases_are_one_product() -> None:
     rng = np.random.default_rng(9)
     counts = {
         "same inputs": layer(rng, (4, 4, 16), 16, (2, 2)),
-        "one channel": layer(rng, (4, 4, 16), 1, (3, 3)),
+        "one channel": layer(rng, (4, 4, 16), 1, (3, 3), pads=(0, 0, 1, 1)),
         "shifted inputs": layer(rng, (4, 4, 16), 16, (4, 4), pads=(1, 1, 1, 1)),
         "odd row": layer(rng, (4, 4, 16), 16, (2, 2), pads=(0, 0, 0, 1)),
     }
@@ -225,7 +227,9 @@ def test_ranges_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     (access, *_) = KERNEL.access(graph.nodes[0], graph)
     assert access is not None
     assert access.distance(Direction.DESCENDING) is not None
-    monkeypatch.setattr(type(KERNEL), "access", lambda *_: (replace(access, directions=(Direction.DESCENDING,)), None, None))
+    monkeypatch.setattr(
+        type(KERNEL), "access", lambda *_: (replace(access, directions=(Direction.DESCENDING,)), None, None)
+    )
     check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel="transpose_conv_dsp")
 
 

@@ -55,32 +55,36 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
                                             const mcugen_aligned_word_t *columns, int32_t pixels, int32_t group, int8_t *y, int32_t far)
 {
     const int32_t count = d->group_out;
+    const int32_t pairs = d->pairs;
+    const int32_t columns_step = pairs * 2;
+    const int32_t y_step = 2 * d->y_channels;
     const uint32_t *weights = d->weights;
-    int8_t few[8];
+    const int32_t *channels = d->channels;
     (void)group;
+    int8_t few[8];
     mcugen_gemm_t gemm;
-    gemm.skip = mcugen_gemm_skip(d->pairs);
-    gemm.column_bytes = d->pairs * 8;
+    gemm.skip = mcugen_gemm_skip(pairs);
+    gemm.column_bytes = columns_step * 4;
     gemm.rounding = 0;
     gemm.weights = weights;
-    gemm.channels = d->channels;
+    gemm.channels = channels;
     if (count >= 4) {
         gemm.columns = columns;
-        gemm.end = columns + d->pairs * 2;
+        gemm.end = columns + pairs * 2;
         gemm.channels_end = gemm.channels + (count >> 2) * 10;
         gemm.pixels = pixels;
-        gemm.y_next = 2 * d->y_channels - (count & ~3);
+        gemm.y_next = y_step - (count & ~3);
         gemm.y[0] = y;
         gemm.y[1] = y + far;
         mcugen_gemm_affine(&gemm);
         if ((count & 3) != 0) { /* the last block begins early */
             gemm.columns = columns;
-            gemm.end = columns + d->pairs * 2;
-            gemm.weights += (count >> 2) * d->pairs * 2;
+            gemm.end = columns + pairs * 2;
+            gemm.weights += (count >> 2) * pairs * 2;
             gemm.channels = gemm.channels_end;
             gemm.channels_end += 10;
             gemm.pixels = pixels;
-            gemm.y_next = 2 * d->y_channels - 4;
+            gemm.y_next = y_step - 4;
             gemm.y[0] = y + count - 4;
             gemm.y[1] = gemm.y[0] + far;
             mcugen_gemm_affine(&gemm);
@@ -90,7 +94,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
     gemm.channels_end = gemm.channels + 10;
     gemm.y_next = 0;
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-        const mcugen_aligned_word_t *end = columns + d->pairs * 2;
+        const mcugen_aligned_word_t *end = columns + pairs * 2;
         gemm.columns = columns;
         gemm.end = end;
         gemm.pixels = 1;
@@ -99,8 +103,8 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
         mcugen_gemm_affine(&gemm);
         mcugen_copy(y + far, few + 4, count);
         mcugen_copy(y, few, count);
-        columns = end;
-        y += 2 * d->y_channels;
+        columns += columns_step;
+        y += y_step;
     }
 }
 
