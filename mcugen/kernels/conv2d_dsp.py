@@ -214,7 +214,10 @@ def pixel_access(node: Node, graph: Graph, w: Window) -> Access:
     begin = (top * g.x[1] + left) * g.x_channels
     end = ((bottom - 1) * g.x[1] + right) * g.x_channels + (g.planes - 1) * g.x[0] * g.x[1]
     empty = (top >= bottom) | (left >= right)
-    begin, end = (np.where(empty, 0, side) for side in (begin, end))
+    begin, end = np.where(empty, end.max(initial=0), begin), np.where(empty, 0, end)
+    if g.groups > 1:  # of two pixels a group's outputs come before the next group's inputs
+        begin[1:], end[1:] = np.minimum(begin[1:], begin[:-1]), np.maximum(end[1:], end[:-1])
+    begin = np.minimum(begin, end)
     written = t * g.y_channels
     return Access(begin, end, written, written + g.y_channels, g.groups == 1, (Direction.ASCENDING,))
 

@@ -220,6 +220,7 @@ def test_over_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = [(8, 8), (12, 5), (5, 12)]
     graphs = [conv(rng, (7, 6, i), o, (3, 3), pads=(1, 1, 1, 1)) for i, o in shapes]
     graphs += [conv(rng, (7, 6, i), o) for i, o in shapes]
+    graphs += [conv(rng, (8, 7, 4), 8, strides=(2, 2), groups=g) for g in (2, 4)]
     for graph in graphs:
         check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
 
