@@ -1,0 +1,96 @@
+"""transpose of bytes for the DSP extension: blocks of 4x4, each four words in and four words out.
+
+What merging the axes leaves must be a matrix, or several: rows of the output that are columns of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcugen.access import Access
+from mcugen.boards import Board
+from mcugen.ir import Graph, Node
+from mcugen.kernels.copy_portable import copies
+from mcugen.kernels.kernel import Call, Kernel, Tables, Value
+
+BLOCK = 4
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """y[matrix * y_matrix + row * y_row + column] = x[matrix * x_matrix + column * x_column + row]."""
+
+    matrices: int
+    rows: int
+    columns: int
+    x_matrix: int
+    y_matrix: int
+    x_column: int
+    y_row: int
+
+
+def matrices(node: Node, graph: Graph) -> Matrices | None:
+    """What a transpose does with bytes; None if it is no transpose of matrices."""
+    (copy,) = copies(node, graph)
+    if len(copy.size) not in (2, 3) or 1 not in copy.x_stride[:-1] or copy.y_stride[-1] != 1:
+        return None
+    row = copy.x_stride.index(1)
+    (other,) = set(range(len(copy.size) - 1)) - {row} or {None}
+    several = (1, 0, 0) if other is None else (copy.size[other], copy.x_stride[other], copy.y_stride[other])
+    count, x_matrix, y_matrix = several
+    return Matrices(
+        count, copy.size[row], copy.size[-1], x_matrix, y_matrix, copy.x_stride[-1], copy.y_stride[row]
+    )
+
+
+class TransposeDsp(Kernel):
+    name = "transpose_dsp"
+    ops = ("transpose",)
+    limits = ("two axes after merging them, or matrices; at least four rows or columns",)
+    headers = ("mcugen_dsp.h",)
+
+    def serves(self, board: Board) -> bool:
+        return board.isa.dsp
+
+    def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        m = matrices(node, graph)
+        if m is None:
+            return "it is no transpose of matrices"
+        if m.rows < BLOCK and m.columns < BLOCK:
+            return f"{m.rows} rows and {m.columns} columns are fewer than four"
+        if m.columns < BLOCK and m.y_row != m.columns:
+            return f"rows of {m.columns} bytes that are not neighbours"
+        return None
+
+    def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        """As measured on the Cortex-M4, to 5 %."""
+        m = matrices(node, graph)
+        assert m is not None
+        rows, columns = -(-m.rows // BLOCK), -(-m.columns // BLOCK)
+        if m.rows < BLOCK:
+            return 60.0 + m.matrices * (40.0 + columns * (34 + 8 * m.rows))
+        return 60.0 + m.matrices * (20.0 + rows * (22 + 33 * columns))
+
+    def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
+        """Four rows of the output at a time, or all of a matrix that has fewer. What is stored behind short rows
+        belongs to the next one."""
+        m = matrices(node, graph)
+        assert m is not None
+        matrix, row = np.meshgrid(
+            np.arange(m.matrices, dtype=np.int64), np.arange(0, m.rows, BLOCK), indexing="ij"
+        )
+        matrix, row = matrix.reshape(-1), np.minimum(row.reshape(-1), max(m.rows - BLOCK, 0))
+        rows = min(m.rows, BLOCK)
+        x, y = matrix * m.x_matrix + row, matrix * m.y_matrix + row * m.y_row
+        written = np.minimum(
+            y + (rows - 1) * m.y_row + max(m.columns, BLOCK), graph.type(node.outputs[0]).bytes
+        )
+        return (Access(x, x + (m.columns - 1) * m.x_column + rows, y, written, atomic=False),)
+
+    def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
+        m = matrices(node, graph)
+        assert m is not None
+        fields: dict[str, Value] = dict(vars(m))
+        return [Call(fields, node.inputs, node.outputs[0])]
