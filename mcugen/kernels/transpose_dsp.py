@@ -70,8 +70,12 @@ class TransposeDsp(Kernel):
         assert m is not None
         rows, columns = -(-m.rows // BLOCK), -(-m.columns // BLOCK)
         if m.rows < BLOCK:
-            return 60.0 + m.matrices * (40.0 + columns * (34 + 8 * m.rows))
-        return 60.0 + m.matrices * (20.0 + rows * (22 + 33 * columns))
+            matrix = 20.0 + 34.0 * columns
+        elif m.columns < BLOCK:
+            matrix = 20.0 + 31.0 * rows
+        else:
+            matrix = rows * (32.0 + 34.3 * columns + 5 * (m.columns % BLOCK > 0))
+        return 40.0 + m.matrices * (10.0 + matrix)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         """Four rows of the output at a time, or all of a matrix that has fewer. What is stored behind short rows
