@@ -11,7 +11,8 @@ from mcugen.boards import Board, load_board
 from mcugen.calibrate.calibrate import Calibrated, Wishes, calibrate_model
 from mcugen.calibrate.data import InputSpec
 from mcugen.check import check_graph
-from mcugen.choice import Optimize, decide
+from mcugen.choice import Optimize
+from mcugen.choice_input import decide_with_inputs
 from mcugen.errors import Fault, UsageError
 from mcugen.fit import check_fit
 from mcugen.graph_file import save_graph
@@ -39,8 +40,7 @@ from mcugen.quantize.annotated import (
 from mcugen.quantize.channels import drop_channels
 from mcugen.quantize.element_types import Types
 from mcugen.quantize.fallback import fall_back
-from mcugen.quantize.input_transpose import fuse_input_transpose
-from mcugen.quantize.layers import LayerWish, check_wishes, wished_kernels, wished_methods, wished_types
+from mcugen.quantize.layers import LayerWish, check_wishes, wished_methods, wished_types
 from mcugen.quantize.ports import set_ports
 from mcugen.quantize.ptq import Ranges
 from mcugen.quantize.ptq import quantize as to_integers
@@ -158,7 +158,6 @@ def compile_graph(
 def finish_graph(graph: Graph) -> Graph:
     """A quantized graph without what need not be computed, in the order in which it will run."""
     integer = check_graph(drop_channels(graph), "channel elimination")
-    integer = check_graph(fuse_input_transpose(integer), "input transposes")
     return check_graph(schedule(integer), "scheduling")
 
 
@@ -235,7 +234,7 @@ def lay_out(
     wishes: Sequence[LayerWish] = (),
 ) -> Library:
     """Kernels chosen and memory placed for an integer graph; `wishes` for kernels of single layers."""
-    decision = decide(graph, board, optimize, wished_kernels(graph, wishes), keep_all)
+    graph, decision = decide_with_inputs(graph, board, optimize, wishes, keep_all)
     return Library(name, graph, board, decision, model_file, sha256, command)
 
 

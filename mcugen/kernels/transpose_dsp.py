@@ -37,9 +37,9 @@ def matrices(node: Node, graph: Graph) -> Matrices | None:
     if len(copy.size) not in (2, 3) or 1 not in copy.x_stride[:-1] or copy.y_stride[-1] != 1:
         return None
     row = copy.x_stride.index(1)
-    (other,) = set(range(len(copy.size) - 1)) - {row} or {None}
-    several = (1, 0, 0) if other is None else (copy.size[other], copy.x_stride[other], copy.y_stride[other])
-    count, x_matrix, y_matrix = several
+    others = [axis for axis in range(len(copy.size) - 1) if axis != row]
+    several = [(copy.size[axis], copy.x_stride[axis], copy.y_stride[axis]) for axis in others]
+    count, x_matrix, y_matrix = several[0] if several else (1, 0, 0)
     return Matrices(
         count, copy.size[row], copy.size[-1], x_matrix, y_matrix, copy.x_stride[-1], copy.y_stride[row]
     )
@@ -82,10 +82,8 @@ class TransposeDsp(Kernel):
         belongs to the next one."""
         m = matrices(node, graph)
         assert m is not None
-        matrix, row = np.meshgrid(
-            np.arange(m.matrices, dtype=np.int64), np.arange(0, m.rows, BLOCK), indexing="ij"
-        )
-        matrix, row = matrix.reshape(-1), np.minimum(row.reshape(-1), max(m.rows - BLOCK, 0))
+        first = np.minimum(np.arange(0, m.rows, BLOCK, dtype=np.int64), max(m.rows - BLOCK, 0))
+        matrix, row = np.repeat(np.arange(m.matrices, dtype=np.int64), len(first)), np.tile(first, m.matrices)
         rows = min(m.rows, BLOCK)
         x, y = matrix * m.x_matrix + row, matrix * m.y_matrix + row * m.y_row
         written = np.minimum(
