@@ -130,7 +130,7 @@ def test_tables_of_layers_on_terminals(
     assert [line.split()[0] for line in table[1:]] == [str(i) for i in range(count)]
     assert max(len(line.rstrip()) for line in table) <= max(width, 90)
     if width >= 80:
-        assert "depthwise_conv2d_dsp3x3" in table[2]
+        assert any("depthwise_conv2d_dsp3x3" in line for line in table)
     assert (" from" in table[0]) == (width >= 100)
 
 
