@@ -5,7 +5,9 @@ What merging the axes leaves must be a matrix, or several: rows of the output th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +92,15 @@ class TransposeDsp(Kernel):
             y + (rows - 1) * m.y_row + max(m.columns, BLOCK), graph.type(node.outputs[0]).bytes
         )
         return (Access(x, x + (m.columns - 1) * m.x_column + rows, y, written, atomic=False),)
+
+    def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
+        m = matrices(node, graph)
+        assert m is not None
+        if m.rows < BLOCK:
+            return f"{self.name}_few_rows", {"kind": "few_rows"}
+        if m.columns < BLOCK:
+            return f"{self.name}_short_rows", {"kind": "short_rows"}
+        return self.name, {"kind": "rows"}
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         m = matrices(node, graph)
