@@ -67,7 +67,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
     if (count >= 4) {
         gemm.columns = columns;
         gemm.end = columns + d->pairs * 2;
-        gemm.channels_end = gemm.channels + (count >> 2) * 10;
+        gemm.channels_end = gemm.channels + (count >> 2) * 8;
         gemm.pixels = pixels;
         gemm.y_next = 2 * d->y_channels - (count & ~3);
         gemm.y[0] = y;
@@ -78,7 +78,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
             gemm.end = columns + d->pairs * 2;
             gemm.weights += (count >> 2) * d->pairs * 2;
             gemm.channels = gemm.channels_end;
-            gemm.channels_end += 10;
+            gemm.channels_end += 8;
             gemm.pixels = pixels;
             gemm.y_next = 2 * d->y_channels - 4;
             gemm.y[0] = y + count - 4;
@@ -87,7 +87,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
         }
         return;
     }
-    gemm.channels_end = gemm.channels + 10;
+    gemm.channels_end = gemm.channels + 8;
     gemm.y_next = 0;
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const mcugen_aligned_word_t *end = columns + d->pairs * 2;

@@ -12,7 +12,7 @@
 #endif
 
 extern const uint32_t small_l0_weights[12];
-extern const int32_t small_l0_channels[10];
+extern const int32_t small_l0_channels[8];
 extern const uint32_t small_l1_weights[32];
 extern const int32_t small_l1_channels[16];
 
