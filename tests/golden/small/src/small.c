@@ -217,7 +217,6 @@ typedef struct {
 
 MCUGEN_CODE static void fully_connected_dsp(const fully_connected_dsp_t *d, const int8_t *x, int8_t *y)
 {
-    int8_t few[8] = { 0 };
     const int32_t count = d->y_channels;
     mcugen_dense_t dense;
     dense.x = x;
@@ -233,20 +232,23 @@ MCUGEN_CODE static void fully_connected_dsp(const fully_connected_dsp_t *d, cons
     for (int32_t i = 0; i < (d->depth & 3); ++i) {
         dense.rest |= ((uint32_t)dense.end[i] & 255u) << (8 * i);
     }
+    if (count < 8) {
+        int8_t few[8];
+        dense.y = few;
+        dense.blocks = 1;
+        mcugen_dense_raw(&dense);
+        for (int32_t c = 0; c < count; ++c) {
+            y[c] = (int8_t)mcugen_clamp(few[c], d->lo, d->hi);
+        }
+        return;
+    }
     dense.y = y;
     dense.blocks = count >> 3;
-    if (dense.blocks != 0) {
-        mcugen_dense_raw(&dense);
-    }
+    mcugen_dense_raw(&dense);
     if ((count & 7) != 0) { /* the last block begins early */
+        dense.y -= 8 - (count & 7);
         dense.blocks = 1;
-        dense.y = count < 8 ? few : dense.y - (8 - (count & 7));
         mcugen_dense_raw(&dense);
-    }
-    if (count < 8) {
-        for (int32_t c = 0; c < count; ++c) {
-            y[c] = few[c];
-        }
     }
     if (d->lo > -128 || d->hi < 127) {
         mcugen_clamp_bytes(y, count, d->lo, d->hi);
