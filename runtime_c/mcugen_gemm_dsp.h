@@ -116,8 +116,14 @@ MCUGEN_DSP_FUNCTION void mcugen_fill(int8_t *to, int32_t value, int32_t n)
         mcugen_store_word(to, four);
         to += 4;
     }
-    for (; n > 0; --n) {
-        *to++ = (int8_t)value;
+    if (n > 0) { /* no loop: compilers would call memset */
+        to[0] = (int8_t)value;
+        if (n > 1) {
+            to[1] = (int8_t)value;
+        }
+        if (n > 2) {
+            to[2] = (int8_t)value;
+        }
     }
 }
 
@@ -153,7 +159,7 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "smlad r8, r10, lr, r8\n\t"  \
     "smlad r9, r11, lr, r9\n\t"
 #define MCUGEN_GEMM_FOUR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR
-/* Up to the loop over channels. On the stack: columns, weights, two zeros, the record. */
+/* Up to the loop over pixels. On the stack: columns, weights, room for two words, the record. */
 #define MCUGEN_GEMM_ENTER                               \
     "push {r4-r11, lr}\n\t"                             \
     "sub sp, sp, #48\n\t"                               \
@@ -168,22 +174,21 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "ldr r9, [r3, #32]\n\t"                             \
     "add r0, r0, r2\n\t"                                \
     "add r0, r0, #1\n\t" /* an address in Thumb code */ \
-    "mov r1, #0\n\t"                                    \
     "str r0, [sp, #20]\n\t"                             \
-    "str r1, [sp, #8]\n\t"                              \
-    "str r1, [sp, #12]\n\t"                             \
     "str r5, [sp, #24]\n\t"                             \
     "str r3, [sp, #28]\n\t"                             \
     "str r4, [sp, #0]\n\t"                              \
     "str r7, [sp, #32]\n\t"                             \
     "str r8, [sp, #36]\n\t"                             \
     "str r6, [sp, #40]\n\t"                             \
-    "str r9, [sp, #44]\n\t"                             \
-    "3:\n\t" /* two pixels */                           \
-    "ldr r1, [r3, #12]\n\t"                             \
-    "ldr r2, [r3, #16]\n\t"                             \
-    "str r1, [sp, #4]\n\t"                              \
-    "str r2, [sp, #16]\n\t"                             \
+    "str r9, [sp, #44]\n\t"
+/* Up to the loop over channels. */
+#define MCUGEN_GEMM_PIXELS    \
+    "3:\n\t" /* two pixels */ \
+    "ldr r1, [r3, #12]\n\t"   \
+    "ldr r2, [r3, #16]\n\t"   \
+    "str r1, [sp, #4]\n\t"    \
+    "str r2, [sp, #16]\n\t"   \
     "1:\n\t" /* four channels */
 /* The sums, from those of the first pixel on; then r12 is the record. */
 #define MCUGEN_GEMM_SUMS                                                                                  \
@@ -287,7 +292,7 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
     "asr " b ", " b ", r10\n\t"         \
     "ssat " a ", #8, " a ", asr #1\n\t" \
     "ssat " b ", #8, " b ", asr #1\n\t"
-    __asm volatile(MCUGEN_GEMM_ENTER
+    __asm volatile(MCUGEN_GEMM_ENTER MCUGEN_GEMM_PIXELS
                    "ldr r10, [sp, #16]\n\t"
                    "ldr r1, [sp, #4]\n\t"
                    "ldr r0, [sp, #0]\n\t"
@@ -348,35 +353,37 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
 MCUGEN_DSP_FUNCTION void mcugen_gemm_affine(mcugen_gemm_t *gemm)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
-    __asm volatile(MCUGEN_GEMM_ENTER "ldm sp, {r0, r1, r4, r8, r10}\n\t"
-                                     "ldr r2, [r10, #24]\n\t"
-                                     "ldr r6, [r10, #28]\n\t" MCUGEN_GEMM_SUMS
-                                     "ldmia r12!, {r0, r1, r10, r11, lr}\n\t"
-                                     "sub r2, r2, r4\n\t"
-                                     "sub r3, r3, r5\n\t"
-                                     "sub r6, r6, r8\n\t"
-                                     "sub r7, r7, r9\n\t"
-                                     "add r4, r0, r4, lsl #8\n\t"
-                                     "add r5, r0, r5, lsl #8\n\t"
-                                     "ldr r0, [r12], #12\n\t"
-                                     "add r8, r11, r8, lsl #8\n\t"
-                                     "add r9, r11, r9, lsl #8\n\t"
-                                     "smmul r4, r4, r1\n\t"
-                                     "smmul r5, r5, r1\n\t"
-                                     "smmul r2, r2, r10\n\t"
-                                     "smmul r3, r3, r10\n\t"
-                                     "smmul r8, r8, lr\n\t"
-                                     "smmul r9, r9, lr\n\t"
-                                     "smmul r6, r6, r0\n\t"
-                                     "smmul r7, r7, r0\n\t"
-                                     "ssat r4, #8, r4, asr #11\n\t"
-                                     "ssat r5, #8, r5, asr #11\n\t"
-                                     "ssat r2, #8, r2, asr #11\n\t"
-                                     "ssat r3, #8, r3, asr #11\n\t"
-                                     "ssat r8, #8, r8, asr #11\n\t"
-                                     "ssat r9, #8, r9, asr #11\n\t"
-                                     "ssat r6, #8, r6, asr #11\n\t"
-                                     "ssat r7, #8, r7, asr #11\n\t" MCUGEN_GEMM_STORE("r3")
+    __asm volatile(MCUGEN_GEMM_ENTER
+                   "mov r1, #0\n\t"
+                   "str r1, [sp, #8]\n\t"
+                   "str r1, [sp, #12]\n\t" MCUGEN_GEMM_PIXELS "ldm sp, {r0, r1, r4, r8, r10}\n\t"
+                   "ldr r2, [r10, #24]\n\t"
+                   "ldr r6, [r10, #28]\n\t" MCUGEN_GEMM_SUMS "ldmia r12!, {r0, r1, r10, r11, lr}\n\t"
+                   "sub r2, r2, r4\n\t"
+                   "sub r3, r3, r5\n\t"
+                   "sub r6, r6, r8\n\t"
+                   "sub r7, r7, r9\n\t"
+                   "add r4, r0, r4, lsl #8\n\t"
+                   "add r5, r0, r5, lsl #8\n\t"
+                   "ldr r0, [r12], #12\n\t"
+                   "add r8, r11, r8, lsl #8\n\t"
+                   "add r9, r11, r9, lsl #8\n\t"
+                   "smmul r4, r4, r1\n\t"
+                   "smmul r5, r5, r1\n\t"
+                   "smmul r2, r2, r10\n\t"
+                   "smmul r3, r3, r10\n\t"
+                   "smmul r8, r8, lr\n\t"
+                   "smmul r9, r9, lr\n\t"
+                   "smmul r6, r6, r0\n\t"
+                   "smmul r7, r7, r0\n\t"
+                   "ssat r4, #8, r4, asr #11\n\t"
+                   "ssat r5, #8, r5, asr #11\n\t"
+                   "ssat r2, #8, r2, asr #11\n\t"
+                   "ssat r3, #8, r3, asr #11\n\t"
+                   "ssat r8, #8, r8, asr #11\n\t"
+                   "ssat r9, #8, r9, asr #11\n\t"
+                   "ssat r6, #8, r6, asr #11\n\t"
+                   "ssat r7, #8, r7, asr #11\n\t" MCUGEN_GEMM_STORE("r3")
                    :
                    : "r"(gemm)
                    : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
