@@ -17,5 +17,6 @@ extern const uint32_t small_l1_weights[12];
 extern const int32_t small_l1_bias[3];
 extern const int32_t small_l1_multiplier[3];
 extern const int8_t small_l1_shift[3];
+extern const int32_t small_l2_exponentials[256];
 
 #endif
