@@ -37,8 +37,7 @@ from mcugen.ops.op import limits
 BATCH = 8  # twos of pixels at most, if their columns take no more than
 BATCH_BYTES = 256
 BATCH_SHARE = 64  # and this part of the layer's inputs and outputs
-# Of each way to compute sums: words of four channels' records, and what the layer's comment says.
-WORDS = {"affine": 10, "raw": 8, "plain": 0}
+# Of each way to compute sums, what the layer's comment says.
 SUMS = {
     "affine": "two in a word, requantized by one multiplication, proved equal at every step of the output",
     "raw": "two in a word",
@@ -269,7 +268,7 @@ class Conv2DDsp(Kernel):
         blocks = len(block_channels(group_out))
         way = sums(node, graph)
         if way != "plain":
-            block = (74.0 if way == "affine" else 106.0) + 15 * pairs + 6 * -(-pairs // 16)
+            block = (72.0 if way == "affine" else 106.0) + 15 * pairs + 6 * -(-pairs // 16)
             calls = 110.0 * (1 + (group_out > 4 and group_out % 4 > 0)) / w.batch + 30
         else:
             block, calls = (
@@ -278,6 +277,7 @@ class Conv2DDsp(Kernel):
                 + 6 * -(-pairs // 4),
                 60.0,
             )
+        calls += 70.0 * (group_out < 4)  # outputs are copied
         clamp = 2.0 * g.y_channels * (output_range(node, graph) != limits(DType.INT8))
         return 200.0 + twos * (g.groups * (blocks * block + calls + gather_cycles(w)) + 2 * clamp)
 
@@ -302,7 +302,7 @@ class Conv2DDsp(Kernel):
             else "",
             "" if way == "raw" else way,
         ]
-        context = {"sums": way, "words": WORDS[way], "pointwise": w.pointwise, "grouped": w.g.groups > 1}
+        context = {"sums": way, "pointwise": w.pointwise, "grouped": w.g.groups > 1}
         return "_".join([self.name, *filter(None, kinds)]), {
             **context,
             "constant_run": run,
@@ -358,18 +358,14 @@ class Conv2DDsp(Kernel):
 def affine_channels(
     node: Node, graph: Graph, groups: int, bias: Array | None = None, times: int = 1
 ) -> Array:
-    """int32 [groups, blocks, 10]: see mcugen_gemm_affine. `bias`: if not the folded one; `times`: how often the
+    """int32 [groups, blocks, 8]: see mcugen_gemm_affine. `bias`: if not the folded one; `times`: how often the
     channels follow each other."""
     found = affine(node, graph)
     assert found is not None
     given = folded_bias(node, graph) if bias is None else bias
-    values = (given, found.offset.astype(np.int64), found.multiplier.astype(np.int64))
-    bias, offset, multiplier = (by_block(np.tile(v, times), groups, 0) for v in values)
-    one, both = bias[..., 0::2], bias[..., 0::2] + SCALE * bias[..., 1::2] + offset[..., 1::2]
-    starts = np.stack([both, one], axis=-1)
-    scales = np.stack([offset[..., 0::2], multiplier[..., 0::2], multiplier[..., 1::2]], axis=-1)
-    blocks = bias.shape[:2]
-    return wrapped(np.concatenate([starts.reshape(*blocks, 4), scales.reshape(*blocks, 6)], axis=-1))
+    values = (SCALE * given + found.offset, found.multiplier.astype(np.int64))
+    first, multiplier = (by_block(np.tile(v, times), groups, 0) for v in values)
+    return wrapped(np.concatenate([first, multiplier], axis=-1)[..., [0, 4, 5, 2, 6, 7, 1, 3]])
 
 
 def place_fields(w: Window, zero_point: int) -> dict[str, Value]:

@@ -25,7 +25,6 @@ from mcugen.kernels.conv2d_dsp import (
     EXACT,
     STORED_AS,
     SUMS,
-    WORDS,
     affine_channels,
     block_channels,
     fit_halves,
@@ -43,6 +42,7 @@ from mcugen.ops.op import limits
 
 BATCH_BYTES = 512  # at most, for columns of more than two groups
 BATCH_SHARE = 16  # and this part of the layer's inputs and outputs
+RECORD = 8  # words of four channels
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class TransposeConvDsp(Kernel):
         to = layout(node, graph)
         way = sums(node, graph, part_weights(node, graph, to))
         kinds = ["grouped" if to.groups > 1 else "", "" if way == "raw" else way]
-        context = {"sums": way, "words": WORDS[way], "grouped": to.groups > 1}
+        context = {"sums": way, "grouped": to.groups > 1}
         return "_".join([self.name, *filter(None, kinds)]), context
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
@@ -267,7 +267,7 @@ class TransposeConvDsp(Kernel):
         fields: dict[str, Value] = {
             "weights": tables.add(f"{layer}_weights", np.concatenate([w.reshape(-1) for w in words])),
             **output_fields(node, graph, to, way, tables, layer),
-            "phases": tables.add(f"{layer}_phases", phase_table(to, begins, WORDS[way])),
+            "phases": tables.add(f"{layer}_phases", phase_table(to, begins)),
             "parts": len(to.parts),
             **place_fields(to, graph.type(node.inputs[0]).zero_point),
         }
@@ -304,7 +304,7 @@ def output_fields(
     return fields
 
 
-def phase_table(to: Layout, begins: Array, words: int) -> Array:
+def phase_table(to: Layout, begins: Array) -> Array:
     """int32 [row phases, 1 + parts * 7]: a phase's rows of taps; of each part its weights and its records of channels
     (as words before them), its columns (as words behind those of the window), pairs, channels, first pixel and end."""
     blocks = {n: to.groups * len(block_channels(n * to.y_channels // to.groups)) for n in times_of(to)}
@@ -317,7 +317,7 @@ def phase_table(to: Layout, begins: Array, words: int) -> Array:
             column = (part.begin - to.begin) * rows * 2 * to.run_pairs if part.taps else 0
             table[-1] += [
                 int(begins[phase * len(to.parts) + i]),
-                (ends[times] - blocks[times]) * words,
+                (ends[times] - blocks[times]) * RECORD,
                 column,
                 to.pairs(rows, part),
                 times * to.y_channels // to.groups,
