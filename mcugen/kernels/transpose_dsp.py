@@ -13,7 +13,7 @@ import numpy as np
 
 from mcugen.access import Access
 from mcugen.boards import Board
-from mcugen.ir import Graph, Node
+from mcugen.ir import Array, Graph, Node
 from mcugen.kernels.copy_portable import copies
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 
@@ -45,6 +45,11 @@ def matrices(node: Node, graph: Graph) -> Matrices | None:
     return Matrices(
         count, copy.size[row], copy.size[-1], x_matrix, y_matrix, copy.x_stride[-1], copy.y_stride[row]
     )
+
+
+def begins(size: int) -> Array:
+    """Where blocks along an axis begin: the last one early, rather than end late."""
+    return np.minimum(np.arange(0, size, BLOCK), max(size - BLOCK, 0))
 
 
 class TransposeDsp(Kernel):
@@ -80,18 +85,19 @@ class TransposeDsp(Kernel):
         return 40.0 + m.matrices * (10.0 + matrix)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        """Four rows of the output at a time, or all of a matrix that has fewer. What is stored behind short rows
-        belongs to the next one."""
+        """Block by block, its words before it is stored, the columns of four rows after those of the rows before. What
+        is stored behind short rows belongs to the next one."""
         m = matrices(node, graph)
         assert m is not None
-        first = np.minimum(np.arange(0, m.rows, BLOCK, dtype=np.int64), max(m.rows - BLOCK, 0))
-        matrix, row = np.repeat(np.arange(m.matrices, dtype=np.int64), len(first)), np.tile(first, m.matrices)
-        rows = min(m.rows, BLOCK)
-        x, y = matrix * m.x_matrix + row, matrix * m.y_matrix + row * m.y_row
-        written = np.minimum(
-            y + (rows - 1) * m.y_row + max(m.columns, BLOCK), graph.type(node.outputs[0]).bytes
-        )
-        return (Access(x, x + (m.columns - 1) * m.x_column + rows, y, written, atomic=False),)
+        grids = np.meshgrid(np.arange(m.matrices), begins(m.rows), begins(m.columns), indexing="ij")
+        matrix, row, column = (grid.astype(np.int64).reshape(-1) for grid in grids)
+        x = matrix * m.x_matrix + column * m.x_column + row
+        y = matrix * m.y_matrix + row * m.y_row + column
+        rows, columns = min(m.rows, BLOCK), min(m.columns, BLOCK)
+        end = y + (rows - 1) * m.y_row + BLOCK
+        if m.columns < BLOCK:
+            end = np.minimum(end, matrix * m.y_matrix + m.rows * m.y_row)
+        return (Access(x, x + (columns - 1) * m.x_column + rows, y, end, atomic=True),)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         m = matrices(node, graph)

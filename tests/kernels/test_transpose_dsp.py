@@ -9,6 +9,7 @@ import pytest
 from graphs import int8_type, one_node_graph
 from harness import BUILDS, check_kernel, check_on_board, leave_out
 
+from mcugen.access import Direction
 from mcugen.boards import load_board
 from mcugen.ir import Graph
 from mcugen.kernels import KERNELS
@@ -54,6 +55,20 @@ def test_images(perm: tuple[int, ...]) -> None:
     for channels in (2, 3, 8, 11):
         shape = (1, 7, 9, channels) if perm[1] == 3 else (1, channels, 7, 9)
         check_kernel(transpose(shape, perm), 3, board=BOARD, builds=BUILDS[2:], kernel="transpose_dsp")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 7, 9), (1, 4, 3, 6), (1, 3, 9, 2), (1, 2, 2, 11)])
+def test_several_matrices(shape: tuple[int, ...]) -> None:
+    check_kernel(transpose(shape, (0, 1, 3, 2)), 3, board=BOARD, builds=BUILDS[2:], kernel="transpose_dsp")
+
+
+def test_an_image_shares_bytes_with_its_transpose() -> None:
+    """Of channels last, nearly the last plane: nothing of the input is left when it is written."""
+    graph = transpose((1, 7, 9, 8), (0, 3, 1, 2))
+    (access,) = KERNEL.access(graph.nodes[0], graph)
+    assert access is not None
+    distance = access.distance(Direction.ASCENDING)
+    assert distance is not None and distance <= 7 * 9 * 8 - 7 * 9
 
 
 @pytest.mark.slow
