@@ -65,9 +65,16 @@ class Window:
 
     @property
     def pairs(self) -> int:
-        """Pairs of inputs in a column, a run of odd length filled up."""
-        runs = self.g.planes * self.g.kernel[0] * self.runs
-        return runs * ((self.run + 1) // 2)
+        """Pairs of inputs in a column, a run of odd length, or an odd number of planes, filled up."""
+        taps = self.g.kernel[0] * self.runs
+        if self.across:
+            return taps * ((self.g.planes + 1) // 2)
+        return self.g.planes * taps * ((self.run + 1) // 2)
+
+    @property
+    def across(self) -> bool:
+        """Whether inputs of several planes are paired: within a plane no two inputs of the window are neighbours."""
+        return self.g.planes > 1 and self.run == 1
 
     @property
     def batch(self) -> int:
@@ -82,7 +89,7 @@ class Window:
         """Bytes of a run where the C function is to know it: of first layers, whose inputs have few channels."""
         g = self.g
         short = self.run < 16 and g.kernel[0] > 1
-        return self.run if short and self.runs == g.groups == 1 else 0
+        return self.run if short and self.runs == g.groups == 1 and not self.across else 0
 
     @property
     def inside(self) -> tuple[int, int]:
@@ -148,16 +155,19 @@ def run_order(run: int) -> Array:
 def column_weights(node: Node, graph: Graph, w: Window) -> Array:
     """int64 [groups, blocks, 4, 2 * pairs]: weights in the order of columns, 0 where nothing is."""
     weights, g = graph.constant(node.inputs[1]).astype(np.int64), w.g
+    if w.across:
+        return packed(weights.reshape(1, g.y_channels, -1, g.planes), in_fours=False)
     if g.planes > 1:
         weights = weights.transpose(0, 3, 1, 2)
     by_tap = weights.reshape(g.groups, g.y_channels // g.groups, g.planes, g.kernel[0], w.runs, w.run)
     return packed(by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run))
 
 
-def packed(runs: Array) -> Array:
-    """int64 [groups, blocks, 4, 2 * pairs] of weights [groups, channels, runs, run] as columns take them."""
+def packed(runs: Array, in_fours: bool = True) -> Array:
+    """int64 [groups, blocks, 4, 2 * pairs] of weights [groups, channels, runs, run] as columns take them; `in_fours`:
+    from words, else as they come."""
     run = runs.shape[3]
-    columns = np.pad(runs[..., run_order(run)], [(0, 0)] * 3 + [(0, run % 2)])
+    columns = np.pad(runs[..., run_order(run)] if in_fours else runs, [(0, 0)] * 3 + [(0, run % 2)])
     columns = np.pad(columns.reshape(*runs.shape[:2], -1), [(0, 0), (0, 1), (0, 0)])  # channel -1 is 0
     return columns[:, block_channels(runs.shape[1])]
 
@@ -231,6 +241,8 @@ def gather_cycles(w: Window) -> float:
     row = 14.0 + 49 * (run // 16) + 27 * (run % 16 // 8) + 17 * (run % 8 // 4) + 25 * (run % 4 > 0)
     if w.pointwise:
         return row + 50 / w.batch
+    if w.across:
+        return 25.0 + g.kernel[0] * w.runs * (35 + 20.5 * (g.planes // 2) + 13 * (g.planes % 2))
     calls = g.planes * w.runs
     if w.constant_run:
         row *= 0.7
@@ -283,7 +295,7 @@ class Conv2DDsp(Kernel):
 
     def scratch(self, node: Node, graph: Graph) -> int:
         w = window(node, graph)
-        return 8 * w.pairs * w.batch + (2 * w.run if w.padded else 0)
+        return 8 * w.pairs * w.batch + (2 * w.run if w.padded or w.across else 0)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         w = window(node, graph)
@@ -297,12 +309,14 @@ class Conv2DDsp(Kernel):
             if w.pointwise
             else "grouped"
             if w.g.groups > 1
+            else "planes"
+            if w.across
             else f"runs_{w.span}x{run // w.span}_{rows}"
             if run
             else "",
             "" if way == "raw" else way,
         ]
-        context = {"sums": way, "pointwise": w.pointwise, "grouped": w.g.groups > 1}
+        context = {"sums": way, "pointwise": w.pointwise, "grouped": w.g.groups > 1, "across": w.across}
         return "_".join([self.name, *filter(None, kinds)]), {
             **context,
             "constant_run": run,
