@@ -102,6 +102,7 @@ def special(rng: np.random.Generator) -> list[Graph]:
         conv(rng, (6, 5, 3), 6, (3, 3), dilations=(2, 2), pads=(2, 2, 2, 2), channels_first=True),
         conv(rng, (6, 7, 4), 5, (2, 3), dilations=(1, 2), strides=(2, 1), channels_first=True),
         conv(rng, (9, 1, 5), 6, (3, 1), pads=(1, 0, 1, 0), channels_first=True),
+        conv(rng, (5, 6, 4), 6, (3, 3), pads=(1, 1, 0, 1), channels_first=True),
         conv(rng, (4, 5, 7), 3, (1, 1), channels_first=True),
         conv(rng, (5, 4, 6), 8, (2, 1), weights=(-128, 127), channels_first=True),
         conv(rng, (5, 4, 20), 12, (1, 1), weights=(-128, 127)),
