@@ -107,9 +107,16 @@ class Window:
         )
 
 
+def merged_groups(groups: int, group_out: int) -> int:
+    """How many groups are computed as one, their weights 0 for each other's inputs: as many as have together no more
+    than the four outputs that are computed at least."""
+    return max(m for m in range(1, max(4 // group_out, 1) + 1) if groups % m == 0)
+
+
 def window(node: Node, graph: Graph) -> Window:
     """How the kernel walks over a layer."""
     g = geometry(node, graph)
+    g = replace(g, groups=g.groups // merged_groups(g.groups, g.y_channels // g.groups))
     row_pixels = g.y[1]
     whole_rows = g.kernel[1] == g.x[1] and g.y[1] == 1 and g.pads[1] == 0 and g.groups == g.planes == 1
     if g.kernel == g.strides == (1, 1) and g.pads == (0, 0) and g.x == g.y:  # pixels are one row
@@ -150,12 +157,23 @@ def column_weights(node: Node, graph: Graph, w: Window) -> Array:
     weights, g = graph.constant(node.inputs[1]).astype(np.int64), w.g
     if g.planes > 1:
         weights = weights.transpose(0, 3, 1, 2)
+    elif g.groups != (groups := geometry(node, graph).groups):
+        weights = side_by_side(weights, groups, groups // g.groups)
     by_tap = weights.reshape(g.groups, g.y_channels // g.groups, g.planes, g.kernel[0], w.runs, w.run)
     by_run = by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run)[..., run_order(w.run)]
     by_run = np.pad(by_run, [(0, 0)] * 3 + [(0, w.run % 2)])
     columns = by_run.reshape(*by_run.shape[:2], -1)
     columns = np.pad(columns, [(0, 0), (0, 1), (0, 2 * w.pairs - columns.shape[2])])  # channel -1 is 0
     return columns[:, block_channels(g.y_channels // g.groups)]
+
+
+def side_by_side(weights: Array, groups: int, merged: int) -> Array:
+    """[O, kh, kw, merged * I] of [O, kh, kw, I] in groups: those of `merged` of them beside each other, 0 elsewhere."""
+    o, kh, kw, i = weights.shape
+    wide = np.zeros((o, kh, kw, merged, i), weights.dtype)
+    channels = np.arange(o)
+    wide[channels, :, :, channels // (o // groups) % merged] = weights
+    return wide.reshape(o, kh, kw, merged * i)
 
 
 def by_block(values: Array, groups: int, fill: int, block: int = 4) -> Array:
