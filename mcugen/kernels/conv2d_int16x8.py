@@ -68,7 +68,6 @@ def weighted_int16_fields(node: Node, graph: Graph, tables: Tables, layer: str) 
 
 class Conv2DInt16x8(Kernel):
     name = "conv2d_int16x8"
-    dsp: ClassVar[bool] = False  # whether two products are done by one instruction
     ops: ClassVar[tuple[str, ...]] = ("conv2d", "fully_connected")
     types = ((DType.INT16, DType.INT16),)
     limits: ClassVar[tuple[str, ...]] = (
@@ -96,8 +95,7 @@ class Conv2DInt16x8(Kernel):
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
-        name, context = variant_int16(self.name, node, graph)
-        return name, {**context, "dsp": self.dsp}
+        return variant_int16(self.name, node, graph)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         g = geometry(node, graph)
