@@ -10,7 +10,7 @@
 #include "mcugen_output_int16_dsp.h"
 #include "mcugen_wide.h"
 
-/* What the functions below compute. Columns of some pairs of inputs, at least one, lie from `columns` to `end`, and those
+/* What mcugen_gemm_int16 computes. Columns of some pairs of inputs, at least one, lie from `columns` to `end`, and those
  * of the next two pixels behind them. */
 typedef struct {
     const mcugen_aligned_word_t *columns, *end;
@@ -18,7 +18,7 @@ typedef struct {
     const uint32_t *weights;
     const int32_t *channels, *channels_end; /* records of four channels, at least one */
     mcugen_int16_t *y[2];                   /* outputs of both pixels; equal where there is one pixel alone */
-    int32_t relu;                           /* how outputs saturate: mcugen_saturate_int16 */
+    int32_t flags;                          /* of mcugen_scale_int16 */
     int32_t pixels;                         /* twos of them, counted down to 0 */
     int32_t column_bytes;
     int32_t y_next; /* elements from the end of both pixels' outputs to the next ones */
@@ -142,9 +142,11 @@ MCUGEN_DSP_FUNCTION void mcugen_gather_part_int16(const int8_t *x, int32_t step,
     } while (--rows > 0);
 }
 
+/* y[p][c] of twos of pixels p. A record: four biases, then the four channels' scales. */
+MCUGEN_DSP_FUNCTION void mcugen_gemm_int16(mcugen_gemm_int16_t *gemm)
+{
 #if MCUGEN_DSP_INSTRUCTIONS
-/* Parts of the functions below. r0 columns, r1 weights, r2 to r9 sums of both pixels, channel by channel; r10 and r11
- * inputs. All operands come in a structure, and all that must be kept is pushed: any compiler has registers left. */
+/* r0 columns, r1 weights, r2 to r9 sums of both pixels, channel by channel; r10 and r11 inputs. */
 #define MCUGEN_PAIR               \
     "ldr r10, [r0], #8\n\t"       \
     "ldr r11, [r0, #-4]\n\t"      \
@@ -163,124 +165,147 @@ MCUGEN_DSP_FUNCTION void mcugen_gather_part_int16(const int8_t *x, int32_t step,
     "smlad r8, r10, r12, r8\n\t"  \
     "smlad r9, r11, r12, r9\n\t"
 #define MCUGEN_FOUR MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR
-/* On the stack: where the loop begins, end of the columns, structure, columns, weights, record, both outputs, end of the
- * records, relu. Up to the sums; then r12 is the record, behind its biases. */
-#define MCUGEN_GEMM_INT16_SUMS                                                       \
-    "push {r4-r11, lr}\n\t"                                                          \
-    "sub sp, sp, #40\n\t"                                                            \
-    "mov r3, %0\n\t"                                                                 \
-    "adr.w r0, 2f\n\t"                                                               \
-    "ldr r2, [r3, #8]\n\t"                                                           \
-    "ldr r4, [r3, #0]\n\t"                                                           \
-    "ldr r5, [r3, #4]\n\t"                                                           \
-    "ldr r6, [r3, #20]\n\t"                                                          \
-    "ldr r7, [r3, #24]\n\t"                                                          \
-    "ldr r8, [r3, #28]\n\t"                                                          \
-    "ldr r9, [r3, #32]\n\t"                                                          \
-    "add r0, r0, r2\n\t"                                                             \
-    "add r0, r0, #1\n\t" /* an address in Thumb code */                              \
-    "str r0, [sp, #0]\n\t"                                                           \
-    "str r5, [sp, #4]\n\t"                                                           \
-    "str r3, [sp, #8]\n\t"                                                           \
-    "str r4, [sp, #12]\n\t"                                                          \
-    "str r7, [sp, #24]\n\t"                                                          \
-    "str r8, [sp, #28]\n\t"                                                          \
-    "str r6, [sp, #32]\n\t"                                                          \
-    "str r9, [sp, #36]\n\t"                                                          \
-    "3:\n\t" /* two pixels */                                                        \
-    "ldr r1, [r3, #12]\n\t"                                                          \
-    "ldr r12, [r3, #16]\n\t"                                                         \
-    "1:\n\t" /* four channels */                                                     \
-    "ldr r0, [sp, #12]\n\t"                                                          \
-    "ldm r12!, {r2, r4, r6, r8}\n\t"                                                 \
-    "str r12, [sp, #20]\n\t"                                                         \
-    "mov r3, r2\n\t"                                                                 \
-    "mov r5, r4\n\t"                                                                 \
-    "mov r7, r6\n\t"                                                                 \
-    "mov r9, r8\n\t"                                                                 \
-    "ldr pc, [sp, #0]\n\t"                                                           \
-    "2:\n\t" MCUGEN_FOUR MCUGEN_FOUR MCUGEN_FOUR MCUGEN_FOUR "ldr r12, [sp, #4]\n\t" \
-    "cmp r0, r12\n\t"                                                                \
-    "bne 2b\n\t"                                                                     \
-    "str r1, [sp, #16]\n\t"                                                          \
-    "ldr r12, [sp, #20]\n\t"
-/* Scaled sums to outputs; the next record is r12. The second pixel goes first: they may be in one place. */
-#define MCUGEN_GEMM_INT16_STORE     \
-    "ldr r0, [sp, #36]\n\t"         \
-    "ldr r10, [sp, #24]\n\t"        \
-    "ldr r11, [sp, #28]\n\t"        \
-    "ldr lr, [sp, #32]\n\t"         \
-    "ldr r1, [sp, #16]\n\t"         \
-    "cmp r0, #0\n\t"                \
-    "bne 4f\n\t"                    \
-    "ssat r2, #16, r2\n\t"          \
-    "ssat r3, #16, r3\n\t"          \
-    "ssat r4, #16, r4\n\t"          \
-    "ssat r5, #16, r5\n\t"          \
-    "ssat r6, #16, r6\n\t"          \
-    "ssat r7, #16, r7\n\t"          \
-    "ssat r8, #16, r8\n\t"          \
-    "ssat r9, #16, r9\n\t"          \
-    "b 5f\n\t"                      \
-    "4:\n\t"                        \
-    "usat r2, #15, r2\n\t"          \
-    "usat r3, #15, r3\n\t"          \
-    "usat r4, #15, r4\n\t"          \
-    "usat r5, #15, r5\n\t"          \
-    "usat r6, #15, r6\n\t"          \
-    "usat r7, #15, r7\n\t"          \
-    "usat r8, #15, r8\n\t"          \
-    "usat r9, #15, r9\n\t"          \
-    "5:\n\t"                        \
-    "pkhbt r3, r3, r5, lsl #16\n\t" \
-    "pkhbt r7, r7, r9, lsl #16\n\t" \
-    "pkhbt r2, r2, r4, lsl #16\n\t" \
-    "pkhbt r6, r6, r8, lsl #16\n\t" \
-    "str r7, [r11, #4]\n\t"         \
-    "str r3, [r11], #8\n\t"         \
-    "str r6, [r10, #4]\n\t"         \
-    "str r2, [r10], #8\n\t"         \
-    "str r10, [sp, #24]\n\t"        \
-    "str r11, [sp, #28]\n\t"        \
-    "cmp r12, lr\n\t"               \
-    "bne 1b\n\t"                    \
-    "ldr r3, [sp, #8]\n\t"          \
-    "ldr r1, [sp, #4]\n\t"          \
-    "ldr r0, [r3, #36]\n\t"         \
-    "ldr r2, [r3, #40]\n\t"         \
-    "ldr r4, [r3, #44]\n\t"         \
-    "str r1, [sp, #12]\n\t"         \
-    "add r1, r1, r2\n\t"            \
-    "str r1, [sp, #4]\n\t"          \
-    "add r10, r10, r4, lsl #1\n\t"  \
-    "str r10, [sp, #24]\n\t"        \
-    "add r11, r11, r4, lsl #1\n\t"  \
-    "str r11, [sp, #28]\n\t"        \
-    "subs r0, r0, #1\n\t"           \
-    "str r0, [r3, #36]\n\t"         \
-    "bne 3b\n\t"                    \
-    "add sp, sp, #40\n\t"           \
-    "pop {r4-r11, lr}\n\t"
+/* Of one channel for both pixels, with its shift. */
+#define MCUGEN_SHIFTED(a, b)             \
+    "ldr r10, [r12], #8\n\t"             \
+    "ldr r11, [r12, #-4]\n\t"            \
+    "smmul " a ", " a ", r10\n\t"        \
+    "smmul " b ", " b ", r10\n\t"        \
+    "add " a ", " a ", r11, asr #16\n\t" \
+    "add " b ", " b ", r11, asr #16\n\t" \
+    "asr " a ", " a ", r11\n\t"          \
+    "asr " b ", " b ", r11\n\t"
+    /* All operands come in a structure, and all that must be kept is pushed: any compiler has registers left. On the
+     * stack: where the loop begins, end of the columns, structure, columns, weights, record, both outputs, end of the
+     * records, flags. The second pixel goes first: both may be in one place. */
+    __asm volatile("push {r4-r11, lr}\n\t"
+                   "sub sp, sp, #40\n\t"
+                   "mov r3, %0\n\t"
+                   "adr.w r0, 2f\n\t"
+                   "ldr r2, [r3, #8]\n\t"
+                   "ldr r4, [r3, #0]\n\t"
+                   "ldr r5, [r3, #4]\n\t"
+                   "ldr r6, [r3, #20]\n\t"
+                   "ldr r7, [r3, #24]\n\t"
+                   "ldr r8, [r3, #28]\n\t"
+                   "ldr r9, [r3, #32]\n\t"
+                   "add r0, r0, r2\n\t"
+                   "add r0, r0, #1\n\t" /* an address in Thumb code */
+                   "str r0, [sp, #0]\n\t"
+                   "str r5, [sp, #4]\n\t"
+                   "str r3, [sp, #8]\n\t"
+                   "str r4, [sp, #12]\n\t"
+                   "str r7, [sp, #24]\n\t"
+                   "str r8, [sp, #28]\n\t"
+                   "str r6, [sp, #32]\n\t"
+                   "str r9, [sp, #36]\n\t"
+                   "3:\n\t" /* two pixels */
+                   "ldr r1, [r3, #12]\n\t"
+                   "ldr r12, [r3, #16]\n\t"
+                   "1:\n\t" /* four channels */
+                   "ldr r0, [sp, #12]\n\t"
+                   "ldm r12!, {r2, r4, r6, r8}\n\t"
+                   "str r12, [sp, #20]\n\t"
+                   "mov r3, r2\n\t"
+                   "mov r5, r4\n\t"
+                   "mov r7, r6\n\t"
+                   "mov r9, r8\n\t"
+                   "ldr pc, [sp, #0]\n\t"
+                   "2:\n\t" MCUGEN_FOUR MCUGEN_FOUR MCUGEN_FOUR MCUGEN_FOUR "ldr r12, [sp, #4]\n\t"
+                   "cmp r0, r12\n\t"
+                   "bne.w 2b\n\t"
+                   "str r1, [sp, #16]\n\t"
+                   "ldr lr, [sp, #36]\n\t"
+                   "ldr r12, [sp, #20]\n\t"
+                   "tst lr, #2\n\t"
+                   "bne 6f\n\t"
+                   "ldm r12!, {r0, r1, r10, r11}\n\t"
+                   "smmulr r2, r2, r0\n\t"
+                   "smmulr r3, r3, r0\n\t"
+                   "smmulr r4, r4, r1\n\t"
+                   "smmulr r5, r5, r1\n\t"
+                   "smmulr r6, r6, r10\n\t"
+                   "smmulr r7, r7, r10\n\t"
+                   "smmulr r8, r8, r11\n\t"
+                   "smmulr r9, r9, r11\n\t"
+                   "7:\n\t"
+                   "ldr r10, [sp, #24]\n\t"
+                   "ldr r11, [sp, #28]\n\t"
+                   "ldr r0, [sp, #32]\n\t"
+                   "ldr r1, [sp, #16]\n\t"
+                   "tst lr, #1\n\t"
+                   "bne 4f\n\t"
+                   "ssat r2, #16, r2\n\t"
+                   "ssat r3, #16, r3\n\t"
+                   "ssat r4, #16, r4\n\t"
+                   "ssat r5, #16, r5\n\t"
+                   "ssat r6, #16, r6\n\t"
+                   "ssat r7, #16, r7\n\t"
+                   "ssat r8, #16, r8\n\t"
+                   "ssat r9, #16, r9\n\t"
+                   "b 5f\n\t"
+                   "6:\n\t" MCUGEN_SHIFTED("r2", "r3") MCUGEN_SHIFTED("r4", "r5") MCUGEN_SHIFTED("r6", "r7")
+                       MCUGEN_SHIFTED("r8", "r9") "b 7b\n\t"
+                                                  "4:\n\t"
+                                                  "usat r2, #15, r2\n\t"
+                                                  "usat r3, #15, r3\n\t"
+                                                  "usat r4, #15, r4\n\t"
+                                                  "usat r5, #15, r5\n\t"
+                                                  "usat r6, #15, r6\n\t"
+                                                  "usat r7, #15, r7\n\t"
+                                                  "usat r8, #15, r8\n\t"
+                                                  "usat r9, #15, r9\n\t"
+                                                  "5:\n\t"
+                                                  "pkhbt r3, r3, r5, lsl #16\n\t"
+                                                  "pkhbt r7, r7, r9, lsl #16\n\t"
+                                                  "pkhbt r2, r2, r4, lsl #16\n\t"
+                                                  "pkhbt r6, r6, r8, lsl #16\n\t"
+                                                  "str r7, [r11, #4]\n\t"
+                                                  "str r3, [r11], #8\n\t"
+                                                  "str r6, [r10, #4]\n\t"
+                                                  "str r2, [r10], #8\n\t"
+                                                  "str r10, [sp, #24]\n\t"
+                                                  "str r11, [sp, #28]\n\t"
+                                                  "cmp r12, r0\n\t"
+                                                  "bne.w 1b\n\t"
+                                                  "ldr r3, [sp, #8]\n\t"
+                                                  "ldr r1, [sp, #4]\n\t"
+                                                  "ldr r0, [r3, #36]\n\t"
+                                                  "ldr r2, [r3, #40]\n\t"
+                                                  "ldr r4, [r3, #44]\n\t"
+                                                  "str r1, [sp, #12]\n\t"
+                                                  "add r1, r1, r2\n\t"
+                                                  "str r1, [sp, #4]\n\t"
+                                                  "add r10, r10, r4, lsl #1\n\t"
+                                                  "str r10, [sp, #24]\n\t"
+                                                  "add r11, r11, r4, lsl #1\n\t"
+                                                  "str r11, [sp, #28]\n\t"
+                                                  "subs r0, r0, #1\n\t"
+                                                  "str r0, [r3, #36]\n\t"
+                                                  "bne.w 3b\n\t"
+                                                  "add sp, sp, #40\n\t"
+                                                  "pop {r4-r11, lr}\n\t"
+                   :
+                   : "r"(gemm)
+                   : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
+#undef MCUGEN_PAIR
+#undef MCUGEN_FOUR
+#undef MCUGEN_SHIFTED
 #else
-/* The definition of both; `words` of a record's channel behind the four biases. */
-static inline void mcugen_gemm_int16_plain(mcugen_gemm_int16_t *gemm, int32_t words)
-{
+    const int32_t words = mcugen_scale_words(gemm->flags);
+    const int32_t pairs = (int32_t)(gemm->end - gemm->columns) / 2;
     for (; gemm->pixels > 0; --gemm->pixels) {
         const uint32_t *w = gemm->weights;
-        const int32_t pairs = (int32_t)(gemm->end - gemm->columns) / 2;
         for (const int32_t *block = gemm->channels; block != gemm->channels_end; block += 4 + 4 * words) {
-            for (int32_t p = 1; p >= 0; --p) { /* the second pixel first: they may be in one place */
+            for (int32_t p = 1; p >= 0; --p) {
                 for (int32_t k = 0; k < 4; ++k) {
-                    const int32_t *channel = block + 4 + k * words;
                     int32_t acc = block[k];
                     for (int32_t i = 0; i < pairs; ++i) {
                         const uint32_t both = w[2 * i + k / 2];
                         const uint32_t two = (k & 1) != 0 ? mcugen_sxtb16_ror8(both) : mcugen_sxtb16(both);
                         acc = mcugen_smlad(gemm->columns[2 * i + p], two, acc);
                     }
-                    acc = words == 1 ? mcugen_rescale_one(acc, channel[0])
-                                     : mcugen_rescale_shifted(acc, channel[0], channel[1]);
-                    gemm->y[p][k] = mcugen_saturate_int16(acc, gemm->relu);
+                    gemm->y[p][k] = mcugen_scale_int16(acc, block + 4 + k * words, gemm->flags);
                 }
             }
             w += 2 * pairs;
@@ -292,59 +317,7 @@ static inline void mcugen_gemm_int16_plain(mcugen_gemm_int16_t *gemm, int32_t wo
         gemm->y[0] += gemm->y_next;
         gemm->y[1] += gemm->y_next;
     }
-}
-#endif
-
-/* y[p][c] of twos of pixels p. A record: four biases, four multipliers. */
-MCUGEN_DSP_FUNCTION void mcugen_gemm_int16_one(mcugen_gemm_int16_t *gemm)
-{
-#if MCUGEN_DSP_INSTRUCTIONS
-    __asm volatile(MCUGEN_GEMM_INT16_SUMS "ldm r12!, {r0, r1, r10, r11}\n\t"
-                                          "smmulr r2, r2, r0\n\t"
-                                          "smmulr r3, r3, r0\n\t"
-                                          "smmulr r4, r4, r1\n\t"
-                                          "smmulr r5, r5, r1\n\t"
-                                          "smmulr r6, r6, r10\n\t"
-                                          "smmulr r7, r7, r10\n\t"
-                                          "smmulr r8, r8, r11\n\t"
-                                          "smmulr r9, r9, r11\n\t" MCUGEN_GEMM_INT16_STORE
-                   :
-                   : "r"(gemm)
-                   : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
-#else
-    mcugen_gemm_int16_plain(gemm, 1);
 #endif
 }
-
-/* The same with a shift of its own for each channel. A record: four biases, then multiplier and halves of each of four. */
-MCUGEN_DSP_FUNCTION void mcugen_gemm_int16_shifted(mcugen_gemm_int16_t *gemm)
-{
-#if MCUGEN_DSP_INSTRUCTIONS
-#define MCUGEN_CHANNEL(a, b)             \
-    "ldr r10, [r12], #8\n\t"             \
-    "ldr r11, [r12, #-4]\n\t"            \
-    "smmul " a ", " a ", r10\n\t"        \
-    "smmul " b ", " b ", r10\n\t"        \
-    "add " a ", " a ", r11, asr #16\n\t" \
-    "add " b ", " b ", r11, asr #16\n\t" \
-    "asr " a ", " a ", r11\n\t"          \
-    "asr " b ", " b ", r11\n\t"
-    __asm volatile(MCUGEN_GEMM_INT16_SUMS MCUGEN_CHANNEL("r2", "r3") MCUGEN_CHANNEL("r4", "r5")
-                       MCUGEN_CHANNEL("r6", "r7") MCUGEN_CHANNEL("r8", "r9") MCUGEN_GEMM_INT16_STORE
-                   :
-                   : "r"(gemm)
-                   : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
-#undef MCUGEN_CHANNEL
-#else
-    mcugen_gemm_int16_plain(gemm, 2);
-#endif
-}
-
-#if MCUGEN_DSP_INSTRUCTIONS
-#undef MCUGEN_PAIR
-#undef MCUGEN_FOUR
-#undef MCUGEN_GEMM_INT16_SUMS
-#undef MCUGEN_GEMM_INT16_STORE
-#endif
 
 #endif

@@ -34,7 +34,6 @@ from mcugen.kernels.conv2d_portable import accumulator_bound, geometry
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
 from mcugen.kernels.output_int16_dsp import ShortForm, ShortRescaling, short_rescaling
 
-WORDS = {ShortForm.ONE: 8, ShortForm.SHIFTED: 12}  # of four channels' record
 RESCALED = {
     ShortForm.ONE: "one multiplication",
     ShortForm.SHIFTED: "one multiplication and a shift",
@@ -89,7 +88,7 @@ class Conv2DInt16x8Dsp(Kernel):
         g, group_out = w.g, w.g.y_channels // w.g.groups
         twos, blocks = (g.y[0] * g.y[1] + 1) // 2, len(block_channels(group_out))
         if short is not None:
-            block = (66.0 if short.form is ShortForm.ONE else 89.0) + 18 * w.pairs + 6 * -(-w.pairs // 16)
+            block = (69.0 if short.form is ShortForm.ONE else 95.0) + 18 * w.pairs + 6 * -(-w.pairs // 16)
             calls = 110.0 * (1 + (group_out > 4 and group_out % 4 > 0)) / w.batch + 30
         else:
             block, calls = 560.0 + 18 * w.pairs + 6 * -(-w.pairs // 4), 60.0
@@ -113,11 +112,9 @@ class Conv2DInt16x8Dsp(Kernel):
         name = "_".join(filter(None, [self.name, walk]))
         context = {"pointwise": w.pointwise, "grouped": w.g.groups > 1}
         if short is not None:
-            form = short.form.value
-            name = name if short.form is ShortForm.ONE else f"{name}_{form}"
-            return name, {**context, "form": form, "words": WORDS[short.form]}
+            return name, {**context, "plain": False}
         name, more = variant_int16(f"{name}_plain", node, graph)
-        return name, {**context, **more, "form": "plain"}
+        return name, {**context, **more, "plain": True}
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         w, short = window(node, graph), short_rescaling(node, graph)
@@ -128,7 +125,7 @@ class Conv2DInt16x8Dsp(Kernel):
             fields["output"] = int16_output(node, graph, tables, layer, bias)
         else:
             records = channel_records(short, bias, g.groups)
-            fields |= {"channels": tables.add(f"{layer}_channels", records), "relu": short.relu}
+            fields |= {"channels": tables.add(f"{layer}_channels", records), "flags": short.flags}
         fields |= {
             "pairs": w.pairs,
             "batch": w.batch,

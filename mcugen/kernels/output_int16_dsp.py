@@ -23,7 +23,7 @@ SATURATIONS = {(-32768, 32767): 0, (0, 32767): 1}  # SSAT 16, USAT 15
 
 
 class ShortForm(StrEnum):
-    """How outputs are made of accumulators, from the shortest on: see mcugen_output_int16_dsp.h."""
+    """How outputs are made of accumulators, from the shortest on: see mcugen_scale_int16."""
 
     ONE = "one"
     SHIFTED = "shifted"
@@ -32,12 +32,17 @@ class ShortForm(StrEnum):
 @dataclass(frozen=True, eq=False)
 class ShortRescaling:
     """Of a layer's channels, int64 [C]: multipliers M and shifts e, all 0 of the form ONE; whether outputs saturate as
-    a ReLU does."""
+    a ReLU does (1) or not (0)."""
 
     form: ShortForm
     multiplier: Array
     shift: Array
     relu: int
+
+    @property
+    def flags(self) -> int:
+        """MCUGEN_INT16_RELU + MCUGEN_INT16_SHIFTED."""
+        return self.relu + 2 * (self.form is ShortForm.SHIFTED)
 
     @property
     def halves(self) -> Array:

@@ -70,7 +70,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_kinds() -> None:
     drawn = graphs(1)
-    walks, ways = ("", "_pointwise", "_grouped"), ("", "_shifted", "_plain", "_plain_twice", "_plain_wide")
+    walks, ways = ("", "_pointwise", "_grouped"), ("", "_plain", "_plain_twice", "_plain_wide")
     assert names(drawn) <= {walk + way for walk in walks for way in ways}
     assert {name.removeprefix("_grouped").removeprefix("_pointwise") for name in names(drawn)} == set(ways)
     assert {walk for walk in walks for name in names(drawn) if name in (walk, f"{walk}_shifted")} == set(
@@ -90,12 +90,12 @@ def test_with_sanitizers() -> None:
 def test_random_layers(seed: int) -> None:
     """Several layers in one library whose tensors share bytes as the access allows."""
     rng = np.random.default_rng(seed)
-    drawn = short(rng, [random_conv(rng) for _ in range(6)], (16, 30))
-    drawn += short(rng, [random_dense(rng, (2, 3)), random_dense(rng, (1,))], (16, 40))
+    drawn = short(rng, [random_conv(rng) for _ in range(3)], (16, 30))
+    drawn += short(rng, [random_dense(rng, (2, 3))], (16, 40))
     check_kernel(drawn, 4, seed % 1000, BOARD, PLAIN, KERNEL.name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33"])
 def test_on_board(core: str) -> None:
-    check_on_board(graphs(2), core)
+    check_on_board(graphs(2)[::2] + graphs(4)[1::4], core)
