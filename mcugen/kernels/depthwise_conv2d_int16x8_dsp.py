@@ -16,7 +16,7 @@ from mcugen.kernels.conv2d_dsp import block_channels
 from mcugen.kernels.conv2d_int16x8_dsp import RESCALED, channel_records
 from mcugen.kernels.conv2d_portable import accumulator_bound
 from mcugen.kernels.depthwise_conv2d_portable import depthwise_fields
-from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
+from mcugen.kernels.kernel import Call, Kernel, Tables, window_row_access
 from mcugen.kernels.output_int16_dsp import ShortForm, short_rescaling
 
 UNROLLED = 8  # taps of a row of the window; of windows one wide or one high any number
@@ -74,30 +74,20 @@ class DepthwiseConv2DInt16x8Dsp(Kernel):
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
         """As measured on the Cortex-M4, within some percent."""
         rows, columns = (taps_inside(node, graph, axis).sum(axis=1) for axis in (1, 2))
-        blocks = len(block_channels(graph.type(node.outputs[0]).shape[3]))
-        short = short_rescaling(node, graph)
+        (_, kh, kw, channels), short = graph.type(node.inputs[1]).shape, short_rescaling(node, graph)
         assert short is not None
-        block = 45.0 + 13 * (short.form is ShortForm.SHIFTED)
-        if 1 in graph.type(node.inputs[1]).shape[1:3]:
+        blocks, pixels = len(block_channels(channels)), rows.size * columns.size
+        if 1 in (kh, kw):
             taps = np.outer(rows, columns)
             sums = float((11 * taps + 10 * -(-taps // UNROLLED)).sum())
         else:
             straight = is_three_by_three(node, graph)
-            each = np.where(straight & (columns == 3), 34, 11 * columns + 10)
-            sums = float(rows.sum() * each.sum())
-        full = graph.type(node.inputs[1]).shape[2]
-        inside = int((columns == full).sum())
-        calls = (
-            rows.size
-            * (columns.size - inside + (inside > 0))
-            * (1 + (graph.type(node.outputs[0]).shape[3] % 4 > 0))
-        )
-        return (
-            200.0
-            + 150 * calls
-            + 20 * rows.size * columns.size
-            + blocks * (sums + block * rows.size * columns.size)
-        )
+            more = np.select([straight & (columns == 3), straight & (columns == 2)], [1, 2], 10)
+            sums = float(rows.sum() * (11 * columns + more).sum())
+        inside = int((columns == kw).sum())
+        calls = rows.size * (columns.size - inside + (inside > 0)) * (1 + (channels % 4 > 0))
+        block = 50.0 + 19 * (short.form is ShortForm.SHIFTED)
+        return float(200 + 100 * rows.size + 150 * calls + 20 * pixels + blocks * (sums + block * pixels))
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (window_row_access(node, graph, graph.type(node.inputs[1]).shape[1]), None, None)
@@ -112,7 +102,7 @@ class DepthwiseConv2DInt16x8Dsp(Kernel):
         short, straight = short_rescaling(node, graph), is_three_by_three(node, graph)
         assert short is not None
         kinds = [kind for kind, is_so in (("3x3", straight), ("relu", short.relu)) if is_so]
-        context = {"straight": straight, "unrolled": 2 if straight else UNROLLED, "relu": short.relu}
+        context = {"straight": straight, "unrolled": 1 if straight else UNROLLED, "relu": short.relu}
         return "_".join([self.name, *kinds]), context
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
