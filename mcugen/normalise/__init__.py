@@ -16,6 +16,7 @@ from mcugen.normalise.merge_reshapes import merge_reshapes
 from mcugen.normalise.name_tensors import name_tensors
 from mcugen.normalise.read_states import read_states
 from mcugen.normalise.scale_channels import scale_channels
+from mcugen.normalise.single_channel import single_channel
 from mcugen.normalise.unary_chains import fuse_unary
 from mcugen.rewrite import live
 
@@ -31,12 +32,20 @@ PASSES = (
     fuse_clamp,
     take_annotations,
     fuse_pad,
+    single_channel,
     merge_reshapes,
     name_tensors,
 )
 
 
-TIDY = (merge_reshapes, fuse_pad, merge_reshapes, read_states, name_tensors)  # exact on integers, too
+TIDY = (  # exact on integers, too
+    merge_reshapes,
+    fuse_pad,
+    single_channel,
+    merge_reshapes,
+    read_states,
+    name_tensors,
+)
 
 
 def tidy(graph: Graph) -> Graph:
