@@ -42,46 +42,75 @@ MCUGEN_DSP_FUNCTION mcugen_aligned_word_t *mcugen_gather_int16(const int8_t *x, 
                                                                int32_t rows, mcugen_aligned_word_t *column,
                                                                int32_t n)
 {
-    const int8_t *x2 = x + far;
-    step -= n;
-    do {
-        int32_t left = n;
-        for (; left >= 16; left -= 16) {
-            uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x2);
-            uint32_t c = mcugen_load_word(x + 4), d = mcugen_load_word(x2 + 4);
-            column[0] = a;
-            column[1] = b;
-            column[2] = c;
-            column[3] = d;
-            a = mcugen_load_word(x + 8), b = mcugen_load_word(x2 + 8);
-            c = mcugen_load_word(x + 12), d = mcugen_load_word(x2 + 12);
-            column[4] = a;
-            column[5] = b;
-            column[6] = c;
-            column[7] = d;
-            x += 16;
-            x2 += 16;
-            column += 8;
+    const int32_t words = mcugen_gemm_int16_run(n);
+#if MCUGEN_DSP_INSTRUCTIONS
+    /* One operand: without optimization gcc finds no registers for more. */
+    const struct {
+        const int8_t *x, *x2;
+        mcugen_aligned_word_t *column;
+        int32_t n, step, rows;
+    } given = {x, x + far, column, n, step - n, rows};
+    __asm volatile("push {r4-r11, lr}\n\t"
+                   "mov r12, %0\n\t"
+                   "ldm r12, {r0, r1, r2, r3, r12, lr}\n\t"
+                   "push {r3}\n\t"
+                   "1:\n\t" /* a run */
+                   "ldr r3, [sp, #0]\n\t"
+                   "subs r3, r3, #16\n\t"
+                   "blt 3f\n\t"
+                   "2:\n\t"
+                   "ldr r4, [r0], #16\n\t"
+                   "ldr r5, [r1], #16\n\t"
+                   "ldr r6, [r0, #-12]\n\t"
+                   "ldr r7, [r1, #-12]\n\t"
+                   "ldr r8, [r0, #-8]\n\t"
+                   "ldr r9, [r1, #-8]\n\t"
+                   "ldr r10, [r0, #-4]\n\t"
+                   "ldr r11, [r1, #-4]\n\t"
+                   "stm r2!, {r4-r11}\n\t"
+                   "subs r3, r3, #16\n\t"
+                   "bge 2b\n\t"
+                   "3:\n\t"
+                   "lsls r4, r3, #29\n\t" /* carry: 8 bytes are left, negative: 4 more */
+                   "bcc 4f\n\t"
+                   "ldr r4, [r0], #8\n\t"
+                   "ldr r5, [r1], #8\n\t"
+                   "ldr r6, [r0, #-4]\n\t"
+                   "ldr r7, [r1, #-4]\n\t"
+                   "stm r2!, {r4-r7}\n\t"
+                   "4:\n\t"
+                   "bpl 5f\n\t"
+                   "ldr r4, [r0], #4\n\t"
+                   "ldr r5, [r1], #4\n\t"
+                   "stm r2!, {r4, r5}\n\t"
+                   "5:\n\t"
+                   "lsls r4, r3, #31\n\t" /* carry: 2 more */
+                   "bcc 6f\n\t"
+                   "ldrh r4, [r0], #2\n\t"
+                   "ldrh r5, [r1], #2\n\t"
+                   "stm r2!, {r4, r5}\n\t"
+                   "6:\n\t"
+                   "add r0, r0, r12\n\t"
+                   "add r1, r1, r12\n\t"
+                   "subs lr, lr, #1\n\t"
+                   "bne 1b\n\t"
+                   "add sp, sp, #4\n\t"
+                   "pop {r4-r11, lr}\n\t"
+                   :
+                   : "r"(&given)
+                   : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
+#else
+    for (int32_t i = 0; i < rows; ++i) {
+        for (int32_t byte = 0; byte < n; byte += 4) {
+            const int8_t *a = x + i * step + byte;
+            const int32_t half = byte + 2 == n;
+            column[i * words + byte / 2] = half != 0 ? mcugen_load_half(a) : mcugen_load_word(a);
+            column[i * words + byte / 2 + 1] =
+                half != 0 ? mcugen_load_half(a + far) : mcugen_load_word(a + far);
         }
-        for (; left >= 4; left -= 4) {
-            const uint32_t a = mcugen_load_word(x), b = mcugen_load_word(x2);
-            column[0] = a;
-            column[1] = b;
-            x += 4;
-            x2 += 4;
-            column += 2;
-        }
-        if (left != 0) {
-            column[0] = mcugen_load_half(x);
-            column[1] = mcugen_load_half(x2);
-            x += 2;
-            x2 += 2;
-            column += 2;
-        }
-        x += step;
-        x2 += step;
-    } while (--rows > 0);
-    return column;
+    }
+#endif
+    return column + rows * words;
 }
 
 /* One pixel's half of the columns, all 0. */
