@@ -16,7 +16,7 @@ typedef struct {
     const mcugen_aligned_word_t *columns, *end;
     int32_t skip; /* mcugen_gemm_int16_skip of the pairs of inputs */
     const uint32_t *weights;
-    const int32_t *channels, *channels_end; /* records of four channels, at least one */
+    const int32_t *channels, *channels_end; /* records of mcugen_scale_int16, at least one */
     mcugen_int16_t *y[2];                   /* outputs of both pixels; equal where there is one pixel alone */
     int32_t flags;                          /* of mcugen_scale_int16 */
     int32_t pixels;                         /* twos of them, counted down to 0 */
@@ -171,7 +171,7 @@ MCUGEN_DSP_FUNCTION void mcugen_gather_part_int16(const int8_t *x, int32_t step,
     } while (--rows > 0);
 }
 
-/* y[p][c] of twos of pixels p. A record: four biases, then the four channels' scales. */
+/* y[p][c] of twos of pixels p. Records are of four channels. */
 MCUGEN_DSP_FUNCTION void mcugen_gemm_int16(mcugen_gemm_int16_t *gemm)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
@@ -194,16 +194,15 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_int16(mcugen_gemm_int16_t *gemm)
     "smlad r8, r10, r12, r8\n\t"  \
     "smlad r9, r11, r12, r9\n\t"
 #define MCUGEN_FOUR MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR MCUGEN_PAIR
-/* Of one channel for both pixels, with its shift. */
-#define MCUGEN_SHIFTED(a, b)             \
-    "ldr r10, [r12], #8\n\t"             \
-    "ldr r11, [r12, #-4]\n\t"            \
-    "smmul " a ", " a ", r10\n\t"        \
-    "smmul " b ", " b ", r10\n\t"        \
-    "add " a ", " a ", r11, asr #16\n\t" \
-    "add " b ", " b ", r11, asr #16\n\t" \
-    "asr " a ", " a ", r11\n\t"          \
-    "asr " b ", " b ", r11\n\t"
+/* Products of one channel for both pixels by the shift in the lowest byte of r0; up to the half that is added. */
+#define MCUGEN_SHIFTED(a, b)   \
+    "asr " a ", " a ", r0\n\t" \
+    "asr " b ", " b ", r0\n\t" \
+    "lsr r0, r0, #8\n\t"       \
+    "add " a ", " a ", #1\n\t" \
+    "add " b ", " b ", #1\n\t" \
+    "asr " a ", " a ", #1\n\t" \
+    "asr " b ", " b ", #1\n\t"
     /* All operands come in a structure, and all that must be kept is pushed: any compiler has registers left. On the
      * stack: where the loop begins, end of the columns, structure, columns, weights, record, both outputs, end of the
      * records, flags. The second pixel goes first: both may be in one place. */
@@ -273,47 +272,57 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_int16(mcugen_gemm_int16_t *gemm)
                    "ssat r8, #16, r8\n\t"
                    "ssat r9, #16, r9\n\t"
                    "b 5f\n\t"
-                   "6:\n\t" MCUGEN_SHIFTED("r2", "r3") MCUGEN_SHIFTED("r4", "r5") MCUGEN_SHIFTED("r6", "r7")
-                       MCUGEN_SHIFTED("r8", "r9") "b 7b\n\t"
-                                                  "4:\n\t"
-                                                  "usat r2, #15, r2\n\t"
-                                                  "usat r3, #15, r3\n\t"
-                                                  "usat r4, #15, r4\n\t"
-                                                  "usat r5, #15, r5\n\t"
-                                                  "usat r6, #15, r6\n\t"
-                                                  "usat r7, #15, r7\n\t"
-                                                  "usat r8, #15, r8\n\t"
-                                                  "usat r9, #15, r9\n\t"
-                                                  "5:\n\t"
-                                                  "pkhbt r3, r3, r5, lsl #16\n\t"
-                                                  "pkhbt r7, r7, r9, lsl #16\n\t"
-                                                  "pkhbt r2, r2, r4, lsl #16\n\t"
-                                                  "pkhbt r6, r6, r8, lsl #16\n\t"
-                                                  "str r7, [r11, #4]\n\t"
-                                                  "str r3, [r11], #8\n\t"
-                                                  "str r6, [r10, #4]\n\t"
-                                                  "str r2, [r10], #8\n\t"
-                                                  "str r10, [sp, #24]\n\t"
-                                                  "str r11, [sp, #28]\n\t"
-                                                  "cmp r12, r0\n\t"
-                                                  "bne.w 1b\n\t"
-                                                  "ldr r3, [sp, #8]\n\t"
-                                                  "ldr r1, [sp, #4]\n\t"
-                                                  "ldr r0, [r3, #36]\n\t"
-                                                  "ldr r2, [r3, #40]\n\t"
-                                                  "ldr r4, [r3, #44]\n\t"
-                                                  "str r1, [sp, #12]\n\t"
-                                                  "add r1, r1, r2\n\t"
-                                                  "str r1, [sp, #4]\n\t"
-                                                  "add r10, r10, r4, lsl #1\n\t"
-                                                  "str r10, [sp, #24]\n\t"
-                                                  "add r11, r11, r4, lsl #1\n\t"
-                                                  "str r11, [sp, #28]\n\t"
-                                                  "subs r0, r0, #1\n\t"
-                                                  "str r0, [r3, #36]\n\t"
-                                                  "bne.w 3b\n\t"
-                                                  "add sp, sp, #40\n\t"
-                                                  "pop {r4-r11, lr}\n\t"
+                   "6:\n\t"
+                   "ldm r12!, {r0, r1, r10, r11}\n\t"
+                   "smmul r2, r2, r0\n\t"
+                   "smmul r3, r3, r0\n\t"
+                   "smmul r4, r4, r1\n\t"
+                   "smmul r5, r5, r1\n\t"
+                   "smmul r6, r6, r10\n\t"
+                   "smmul r7, r7, r10\n\t"
+                   "smmul r8, r8, r11\n\t"
+                   "smmul r9, r9, r11\n\t"
+                   "ldr r0, [r12], #4\n\t" MCUGEN_SHIFTED("r2", "r3") MCUGEN_SHIFTED("r4", "r5")
+                       MCUGEN_SHIFTED("r6", "r7") MCUGEN_SHIFTED("r8", "r9") "b 7b\n\t"
+                                                                             "4:\n\t"
+                                                                             "usat r2, #15, r2\n\t"
+                                                                             "usat r3, #15, r3\n\t"
+                                                                             "usat r4, #15, r4\n\t"
+                                                                             "usat r5, #15, r5\n\t"
+                                                                             "usat r6, #15, r6\n\t"
+                                                                             "usat r7, #15, r7\n\t"
+                                                                             "usat r8, #15, r8\n\t"
+                                                                             "usat r9, #15, r9\n\t"
+                                                                             "5:\n\t"
+                                                                             "pkhbt r3, r3, r5, lsl #16\n\t"
+                                                                             "pkhbt r7, r7, r9, lsl #16\n\t"
+                                                                             "pkhbt r2, r2, r4, lsl #16\n\t"
+                                                                             "pkhbt r6, r6, r8, lsl #16\n\t"
+                                                                             "str r7, [r11, #4]\n\t"
+                                                                             "str r3, [r11], #8\n\t"
+                                                                             "str r6, [r10, #4]\n\t"
+                                                                             "str r2, [r10], #8\n\t"
+                                                                             "str r10, [sp, #24]\n\t"
+                                                                             "str r11, [sp, #28]\n\t"
+                                                                             "cmp r12, r0\n\t"
+                                                                             "bne.w 1b\n\t"
+                                                                             "ldr r3, [sp, #8]\n\t"
+                                                                             "ldr r1, [sp, #4]\n\t"
+                                                                             "ldr r0, [r3, #36]\n\t"
+                                                                             "ldr r2, [r3, #40]\n\t"
+                                                                             "ldr r4, [r3, #44]\n\t"
+                                                                             "str r1, [sp, #12]\n\t"
+                                                                             "add r1, r1, r2\n\t"
+                                                                             "str r1, [sp, #4]\n\t"
+                                                                             "add r10, r10, r4, lsl #1\n\t"
+                                                                             "str r10, [sp, #24]\n\t"
+                                                                             "add r11, r11, r4, lsl #1\n\t"
+                                                                             "str r11, [sp, #28]\n\t"
+                                                                             "subs r0, r0, #1\n\t"
+                                                                             "str r0, [r3, #36]\n\t"
+                                                                             "bne.w 3b\n\t"
+                                                                             "add sp, sp, #40\n\t"
+                                                                             "pop {r4-r11, lr}\n\t"
                    :
                    : "r"(gemm)
                    : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
@@ -321,11 +330,11 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_int16(mcugen_gemm_int16_t *gemm)
 #undef MCUGEN_FOUR
 #undef MCUGEN_SHIFTED
 #else
-    const int32_t words = mcugen_scale_words(gemm->flags);
+    const int32_t words = mcugen_record_words(4, gemm->flags);
     const int32_t pairs = (int32_t)(gemm->end - gemm->columns) / 2;
     for (; gemm->pixels > 0; --gemm->pixels) {
         const uint32_t *w = gemm->weights;
-        for (const int32_t *block = gemm->channels; block != gemm->channels_end; block += 4 + 4 * words) {
+        for (const int32_t *block = gemm->channels; block != gemm->channels_end; block += words) {
             for (int32_t p = 1; p >= 0; --p) {
                 for (int32_t k = 0; k < 4; ++k) {
                     int32_t acc = block[k];
@@ -334,7 +343,7 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_int16(mcugen_gemm_int16_t *gemm)
                         const uint32_t two = (k & 1) != 0 ? mcugen_sxtb16_ror8(both) : mcugen_sxtb16(both);
                         acc = mcugen_smlad(gemm->columns[2 * i + p], two, acc);
                     }
-                    gemm->y[p][k] = mcugen_scale_int16(acc, block + 4 + k * words, gemm->flags);
+                    gemm->y[p][k] = mcugen_scale_int16(acc, block, 4, k, gemm->flags);
                 }
             }
             w += 2 * pairs;

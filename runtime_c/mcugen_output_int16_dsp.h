@@ -11,18 +11,24 @@
 #define MCUGEN_INT16_RELU 1
 #define MCUGEN_INT16_SHIFTED 2
 
-/* Words of a channel's scale: a multiplier; or that and its halves, 2^(e - 1) in the upper one, e >= 1 in the lower one. */
-static inline int32_t mcugen_scale_words(int32_t flags)
+/* Words of a record of n channels, 4 or 8: biases, multipliers, and with shifts e of their own a byte e - 1 of each. */
+static inline int32_t mcugen_record_words(int32_t n, int32_t flags)
 {
-    return (flags & MCUGEN_INT16_SHIFTED) != 0 ? 2 : 1;
+    return 2 * n + ((flags & MCUGEN_INT16_SHIFTED) != 0 ? n >> 2 : 0);
 }
 
-/* acc * multiplier / 2^32, or / 2^(32 + e), half up, saturated. */
-static inline int16_t mcugen_scale_int16(int32_t acc, const int32_t *scale, int32_t flags)
+/* acc times channel k's multiplier / 2^32, or / 2^(32 + e), half up, saturated. */
+static inline int16_t mcugen_scale_int16(int32_t acc, const int32_t *record, int32_t n, int32_t k,
+                                         int32_t flags)
 {
-    const int32_t scaled = (flags & MCUGEN_INT16_SHIFTED) != 0
-                               ? (mcugen_smmul(acc, scale[0]) + (scale[1] >> 16)) >> (scale[1] & 255)
-                               : mcugen_smmulr(acc, scale[0]);
+    const int32_t multiplier = record[n + k];
+    int32_t scaled;
+    if ((flags & MCUGEN_INT16_SHIFTED) != 0) {
+        const int32_t less_one = record[2 * n + (k >> 2)] >> (8 * (k & 3)) & 255;
+        scaled = ((mcugen_smmul(acc, multiplier) >> less_one) + 1) >> 1;
+    } else {
+        scaled = mcugen_smmulr(acc, multiplier);
+    }
     return (int16_t)mcugen_clamp(scaled, (flags & MCUGEN_INT16_RELU) != 0 ? 0 : -32768, 32767);
 }
 

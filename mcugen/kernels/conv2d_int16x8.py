@@ -93,7 +93,7 @@ class Conv2DInt16x8(Kernel):
         joined = g.dilations[1] == g.groups == 1
         runs = rows * blocks * (g.y[1] if joined else columns * g.groups)
         products = rows * columns * blocks * g.x_channels
-        return 150.0 * pixels + 380.0 * pixels * blocks + 90.0 * runs + 17.0 * products
+        return 150.0 * pixels + 360.0 * pixels * blocks + 90.0 * runs + 17.0 * products
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (conv_access(node, graph), None, None)

@@ -48,14 +48,13 @@ def in_bytes(w: Window) -> Window:
 
 
 def channel_records(short: ShortRescaling, bias: Array, groups: int = 1, block: int = 4) -> Array:
-    """int32 [groups, blocks, words]: what mcugen_output_int16_dsp.h needs of each block's channels; all biases, then
-    the multipliers, or multiplier and halves of each channel."""
-    biases, multipliers, halves = (
-        by_block(values, groups, 0, block) for values in (bias, short.multiplier, short.halves)
-    )
-    scales = (multipliers,) if short.form is ShortForm.ONE else (multipliers, halves)
-    each = np.stack(scales, axis=-1).reshape(*biases.shape[:2], -1)
-    return np.concatenate([biases, each], axis=-1).astype(np.int32)
+    """int32 [groups, blocks, words]: the records of mcugen_scale_int16, biases, multipliers and bytes of shifts less
+    one."""
+    each = [by_block(values, groups, 0, block) for values in (bias, short.multiplier)]
+    if short.form is ShortForm.SHIFTED:
+        shifts = by_block(short.shift - 1, groups, 0, block).astype(np.uint8)
+        each.append(np.ascontiguousarray(shifts).view("<i4"))
+    return np.concatenate(each, axis=-1).astype(np.int32)
 
 
 class Conv2DInt16x8Dsp(Kernel):
@@ -88,7 +87,7 @@ class Conv2DInt16x8Dsp(Kernel):
         g, group_out = w.g, w.g.y_channels // w.g.groups
         twos, blocks = (g.y[0] * g.y[1] + 1) // 2, len(block_channels(group_out))
         if short is not None:
-            block = (69.0 if short.form is ShortForm.ONE else 95.0) + 18 * w.pairs + 6 * -(-w.pairs // 16)
+            block = (69.0 if short.form is ShortForm.ONE else 98.0) + 18 * w.pairs + 6 * -(-w.pairs // 16)
             calls = 110.0 * (1 + (group_out > 4 and group_out % 4 > 0)) / w.batch + 30
         else:
             block, calls = 560.0 + 18 * w.pairs + 6 * -(-w.pairs // 4), 60.0

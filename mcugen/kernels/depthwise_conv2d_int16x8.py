@@ -24,7 +24,7 @@ class DepthwiseConv2DInt16x8(Conv2DInt16x8):
         rows, columns = (taps_inside(*axis) for axis in zip(*shapes, *steps, strict=True))
         single = channels != graph.type(node.inputs[0]).shape[3]  # one channel at a time
         blocks = channels if single else -(-channels // 4)
-        block = (130.0 if single else 312.0) * height * width + 18.0 * rows * width
+        block = (90.0 if single else 312.0) * height * width + 18.0 * rows * width
         return 200.0 * height * width + (block + (12.0 if single else 22.0) * rows * columns) * blocks
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:

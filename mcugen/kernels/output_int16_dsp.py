@@ -2,8 +2,8 @@
 
 y = (acc * m + 2^(s - 1)) >> s with 0 <= m < 2^15 and 1 <= s <= 46, saturated. SMMULR(acc, M) is (acc * M + 2^31) >> 32,
 so M = m * 2^(32 - s) gives y in one instruction where s <= 32, M < 2^31 and acc fits int32. Otherwise a shift by e >= 1
-follows: (SMMUL(acc, M) + 2^(e - 1)) >> e with M = m * 2^(32 + e - s) is the same, as rounding down twice is rounding
-down once. A ReLU is the saturation itself, to 0 .. 2^15 - 1.
+follows: ((SMMUL(acc, M) >> e - 1) + 1) >> 1 with M = m * 2^(32 + e - s) is the same, as rounding down several times is
+rounding down once. A ReLU is the saturation itself, to 0 .. 2^15 - 1.
 """
 
 from __future__ import annotations
@@ -43,11 +43,6 @@ class ShortRescaling:
     def flags(self) -> int:
         """MCUGEN_INT16_RELU + MCUGEN_INT16_SHIFTED."""
         return self.relu + 2 * (self.form is ShortForm.SHIFTED)
-
-    @property
-    def halves(self) -> Array:
-        """int64 [C]: 2^(e - 1) in the upper half, e in the lower one."""
-        return np.asarray(((1 << self.shift) >> 1 << 16) + self.shift)
 
 
 def short_rescaling(node: Node, graph: Graph) -> ShortRescaling | None:

@@ -30,8 +30,8 @@ def computed(short: ShortRescaling, acc: Array) -> Array:
     if short.form is ShortForm.ONE:
         scaled = (acc * short.multiplier + (1 << 31)) >> 32
     else:
-        half, e = short.halves >> 16, short.halves & 255
-        scaled = ((acc * short.multiplier >> 32) + half) >> e
+        assert (short.shift >= 1).all() and (short.shift < 32).all()
+        scaled = ((acc * short.multiplier >> 32 >> short.shift - 1) + 1) >> 1
     return np.clip(scaled, 0 if short.relu else -32768, 32767)
 
 
