@@ -156,7 +156,7 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
 /* Up to the loop over channels, whose record r10 then is. */
 #define MCUGEN_GEMM_ENTER                               \
     "push {r4-r11, lr}\n\t"                             \
-    "sub sp, sp, #40\n\t"                               \
+    "sub sp, sp, #48\n\t"                               \
     "mov r3, %0\n\t"                                    \
     "adr.w r0, 2f\n\t"                                  \
     "ldr r2, [r3, #8]\n\t"                              \
@@ -230,8 +230,48 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "subs r0, r0, #1\n\t"                                                                  \
     "str r0, [r3, #36]\n\t"                                                                \
     "bne 3b\n\t"                                                                           \
-    "add sp, sp, #40\n\t"                                                                  \
+    "add sp, sp, #48\n\t"                                                                  \
     "pop {r4-r11, lr}\n\t"
+/* Twice the sums a and b of both pixels to bytes. r10: e - 1 in its lowest byte, which is what shifts take; r11 the
+ * multiplier, lr the rounding. Whether the product is negative may be asked of the sum: one that rounds to 0 gives 0
+ * either way. */
+#define MCUGEN_GEMM_CHANNEL(a, b)       \
+    "ldr r10, [r12], #8\n\t"            \
+    "ldr r11, [r12, #-4]\n\t"           \
+    "lsl r0, lr, r10\n\t"               \
+    "add r3, r0, " a ", asr #31\n\t"    \
+    "add r0, r0, " b ", asr #31\n\t"    \
+    "smmlar " a ", " a ", r11, r3\n\t"  \
+    "smmlar " b ", " b ", r11, r0\n\t"  \
+    "asr " a ", " a ", r10\n\t"         \
+    "asr " b ", " b ", r10\n\t"         \
+    "ssat " a ", #8, " a ", asr #1\n\t" \
+    "ssat " b ", #8, " b ", asr #1\n\t"
+/* All of mcugen_gemm_raw; `sums` adds products to first values, as MCUGEN_GEMM_SUMS does. */
+#define MCUGEN_GEMM_RAW(sums)                                                            \
+    MCUGEN_GEMM_ENTER                                                                    \
+    "ldr r4, [r10, #0]\n\t"                                                              \
+    "ldr r2, [r10, #8]\n\t"                                                              \
+    "ldr r8, [r10, #16]\n\t"                                                             \
+    "ldr r6, [r10, #24]\n\t"                                                             \
+    "asr r4, r4, #8\n\t"                                                                 \
+    "add r2, r2, r4\n\t"                                                                 \
+    "asr r8, r8, #8\n\t"                                                                 \
+    "add r6, r6, r8\n\t" sums                                                            \
+    "ldr lr, [sp, #36]\n\t" /* twice the sums; both channels' without the first's */     \
+    "sub r2, r2, r4\n\t"                                                                 \
+    "sub r3, r3, r5\n\t"                                                                 \
+    "sub r6, r6, r8\n\t"                                                                 \
+    "sub r7, r7, r9\n\t"                                                                 \
+    "lsl r4, r4, #1\n\t"                                                                 \
+    "lsl r5, r5, #1\n\t"                                                                 \
+    "lsl r8, r8, #1\n\t"                                                                 \
+    "lsl r9, r9, #1\n\t"                                                                 \
+    "asr r2, r2, #7\n\t"                                                                 \
+    "asr r1, r3, #7\n\t"                                                                 \
+    "asr r6, r6, #7\n\t"                                                                 \
+    "asr r7, r7, #7\n\t" MCUGEN_GEMM_CHANNEL("r4", "r5") MCUGEN_GEMM_CHANNEL("r2", "r1") \
+        MCUGEN_GEMM_CHANNEL("r8", "r9") MCUGEN_GEMM_CHANNEL("r6", "r7") MCUGEN_GEMM_STORE("r1")
 #else
 /* A channel's sum for one pixel and that plus 256 times the next channel's, from their first values on. */
 static inline void mcugen_gemm_two(const mcugen_gemm_t *gemm, int32_t pixel, const uint32_t *w, int32_t *one,
@@ -242,6 +282,21 @@ static inline void mcugen_gemm_two(const mcugen_gemm_t *gemm, int32_t pixel, con
         *one = mcugen_smlad(*x, mcugen_sxtb16(*w), *one);
         w += 2;
     }
+}
+
+/* First values of a channel's sum, and of that plus 256 times the next one's; bytes of sums. See mcugen_gemm_raw. */
+static inline void mcugen_gemm_raw_begin(const int32_t *channel, int32_t *one, int32_t *both)
+{
+    *one = channel[0] >> 8;
+    *both = mcugen_wrapping_add(*one, channel[2]);
+}
+
+static inline void mcugen_gemm_raw_end(const mcugen_gemm_t *gemm, const int32_t *channel, int32_t one,
+                                       int32_t both, int8_t bytes[2])
+{
+    const int32_t other = mcugen_wrapping_add(both, ~one + 1) >> 8;
+    bytes[0] = (int8_t)mcugen_requantize_short(one, channel[1], -(channel[0] & 255) - 1, gemm->rounding);
+    bytes[1] = (int8_t)mcugen_requantize_short(other, channel[3], -(channel[2] & 255) - 1, gemm->rounding);
 }
 
 /* Four channels' outputs; the second pixel first: both may be in one place. */
@@ -272,48 +327,10 @@ static inline void mcugen_gemm_next(mcugen_gemm_t *gemm)
 MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
-/* Twice the sums a and b of both pixels to bytes. r10: e - 1 in its lowest byte, which is what shifts take; r11 the
- * multiplier, lr the rounding. Whether the product is negative may be asked of the sum: one that rounds to 0 gives 0
- * either way. */
-#define MCUGEN_CHANNEL(a, b)            \
-    "ldr r10, [r12], #8\n\t"            \
-    "ldr r11, [r12, #-4]\n\t"           \
-    "lsl r0, lr, r10\n\t"               \
-    "add r3, r0, " a ", asr #31\n\t"    \
-    "add r0, r0, " b ", asr #31\n\t"    \
-    "smmlar " a ", " a ", r11, r3\n\t"  \
-    "smmlar " b ", " b ", r11, r0\n\t"  \
-    "asr " a ", " a ", r10\n\t"         \
-    "asr " b ", " b ", r10\n\t"         \
-    "ssat " a ", #8, " a ", asr #1\n\t" \
-    "ssat " b ", #8, " b ", asr #1\n\t"
-    __asm volatile(MCUGEN_GEMM_ENTER
-                   "ldr r4, [r10, #0]\n\t"
-                   "ldr r2, [r10, #8]\n\t"
-                   "ldr r8, [r10, #16]\n\t"
-                   "ldr r6, [r10, #24]\n\t"
-                   "asr r4, r4, #8\n\t"
-                   "add r2, r2, r4\n\t"
-                   "asr r8, r8, #8\n\t"
-                   "add r6, r6, r8\n\t" MCUGEN_GEMM_SUMS
-                   "ldr lr, [sp, #36]\n\t" /* twice the sums; both channels' without the first's */
-                   "sub r2, r2, r4\n\t"
-                   "sub r3, r3, r5\n\t"
-                   "sub r6, r6, r8\n\t"
-                   "sub r7, r7, r9\n\t"
-                   "lsl r4, r4, #1\n\t"
-                   "lsl r5, r5, #1\n\t"
-                   "lsl r8, r8, #1\n\t"
-                   "lsl r9, r9, #1\n\t"
-                   "asr r2, r2, #7\n\t"
-                   "asr r1, r3, #7\n\t"
-                   "asr r6, r6, #7\n\t"
-                   "asr r7, r7, #7\n\t" MCUGEN_CHANNEL("r4", "r5") MCUGEN_CHANNEL("r2", "r1")
-                       MCUGEN_CHANNEL("r8", "r9") MCUGEN_CHANNEL("r6", "r7") MCUGEN_GEMM_STORE("r1")
+    __asm volatile(MCUGEN_GEMM_RAW(MCUGEN_GEMM_SUMS)
                    :
                    : "r"(gemm)
                    : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
-#undef MCUGEN_CHANNEL
 #else
     for (; gemm->pixels > 0; --gemm->pixels) {
         const uint32_t *block = gemm->weights;
@@ -321,15 +338,10 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
             int8_t bytes[2][4];
             for (int32_t p = 0; p < 2; ++p) {
                 for (int32_t k = 0; k < 4; k += 2) {
-                    const int32_t *channel = four + 2 * k;
-                    int32_t one = channel[0] >> 8;
-                    int32_t both = mcugen_wrapping_add(one, channel[2]);
+                    int32_t one, both;
+                    mcugen_gemm_raw_begin(four + 2 * k, &one, &both);
                     mcugen_gemm_two(gemm, p, block + k / 2, &one, &both);
-                    const int32_t other = mcugen_wrapping_add(both, ~one + 1) >> 8;
-                    bytes[p][k] = (int8_t)mcugen_requantize_short(one, channel[1], -(channel[0] & 255) - 1,
-                                                                  gemm->rounding);
-                    bytes[p][k + 1] = (int8_t)mcugen_requantize_short(
-                        other, channel[3], -(channel[2] & 255) - 1, gemm->rounding);
+                    mcugen_gemm_raw_end(gemm, four + 2 * k, one, both, bytes[p] + k);
                 }
             }
             mcugen_gemm_store(gemm, bytes);

@@ -207,7 +207,14 @@ def pixel_access(node: Node, graph: Graph, w: Window) -> Access:
     empty = (top >= bottom) | (left >= right)
     begin, end = (np.where(empty, 0, side) for side in (begin, end))
     written = t * g.y_channels
-    return Access(begin, end, written, written + g.y_channels, g.groups == 1, (Direction.ASCENDING,))
+    return Access(begin, end, written, written + g.y_channels, True, (Direction.ASCENDING,))
+
+
+def pair_access(node: Node, graph: Graph, w: Window) -> Access:
+    """Two pixels at a time, whose inputs are read until the last of the outputs of both is written."""
+    one = pixel_access(node, graph, w)
+    ends = np.minimum(one.write_end + w.g.y_channels, one.write_end[-1])
+    return replace(one, write_end=ends, atomic=False)
 
 
 def gather_cycles(w: Window) -> float:
@@ -270,7 +277,8 @@ class Conv2DDsp(Kernel):
         return 8 * w.pairs * w.batch + (2 * w.run if w.padded else 0)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return (pixel_access(node, graph, window(node, graph)), None, None)
+        w = window(node, graph)
+        return ((pixel_access if w.g.groups == 1 else pair_access)(node, graph, w), None, None)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         w, way = window(node, graph), sums(node, graph)

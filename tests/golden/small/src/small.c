@@ -12,7 +12,6 @@
 #define MCUGEN_CODE SMALL_CODE_ATTR
 
 #include "mcugen_clamp_dsp.h"
-#include "mcugen_dense_dsp.h"
 #include "mcugen_dsp.h"
 #include "mcugen_fixed.h"
 #include "mcugen_gemm_dsp.h"
@@ -206,50 +205,124 @@ MCUGEN_CODE static void conv2d_dsp_runs_3x1_3_affine(const conv2d_dsp_runs_3x1_3
     }
 }
 
-/* fully_connected_dsp: one dense vector, or a convolution whose window is the whole input; eight outputs at a time, no scratch.
+/* fully_connected_rows_dsp_3: one dense vector, or a convolution whose window is the whole input; 3 outputs at a time, no scratch.
  * y = clamp(requantize(bias + sum x * w) + zy); the bias holds the input's zero point. */
 typedef struct {
-    const uint32_t *weights;
-    const int32_t *channels; /* see mcugen_dense_raw */
-    int32_t rounding, lo, hi;
+    const uint32_t *weights; /* four of each row after four of the next one */
+    mcugen_output_dsp_t output;
+    int32_t form; /* of mcugen_store_dsp */
     int32_t depth, y_channels;
-} fully_connected_dsp_t;
+} fully_connected_rows_dsp_3_t;
 
-MCUGEN_CODE static void fully_connected_dsp(const fully_connected_dsp_t *d, const int8_t *x, int8_t *y)
+typedef struct {
+    const int8_t *x;
+    const uint32_t *w;
+    const int8_t *end;
+    int32_t sums[3];
+} fully_connected_rows_dsp_3_place_t;
+
+/* Four inputs; on to the next weights. */
+MCUGEN_CODE MCUGEN_NOINLINE static void fully_connected_rows_dsp_3_four(fully_connected_rows_dsp_3_place_t *at, uint32_t inputs)
 {
-    int8_t few[8] = { 0 };
-    const int32_t count = d->y_channels;
-    mcugen_dense_t dense;
-    dense.x = x;
-    dense.main_end = x + (d->depth & ~15);
-    dense.end = x + (d->depth & ~3);
-    dense.weights = d->weights;
-    dense.channels = d->channels;
-    dense.rounding = d->rounding;
-    dense.less_one = 0;
-    dense.multiplier = 0;
-    dense.has_rest = (d->depth & 3) != 0;
-    dense.rest = 0;
-    for (int32_t i = 0; i < (d->depth & 3); ++i) {
-        dense.rest |= ((uint32_t)dense.end[i] & 255u) << (8 * i);
+    const uint32_t even = mcugen_sxtb16(inputs);
+    const uint32_t odd = mcugen_sxtb16_ror8(inputs);
+    for (int32_t row = 0; row < 3; ++row) {
+        const uint32_t w = *at->w++;
+        const int32_t sum = mcugen_smlad(even, mcugen_sxtb16(w), at->sums[row]);
+        at->sums[row] = mcugen_smlad(odd, mcugen_sxtb16_ror8(w), sum);
     }
-    dense.y = y;
-    dense.blocks = count >> 3;
-    if (dense.blocks != 0) {
-        mcugen_dense_raw(&dense);
+}
+
+/* From x to the end: inputs in eights. */
+MCUGEN_CODE static inline void fully_connected_rows_dsp_3_eights(fully_connected_rows_dsp_3_place_t *at)
+{
+#if MCUGEN_DSP_INSTRUCTIONS
+    /* r0 inputs, r1 weights, lr the end, from r2 on sums, from r8 on weights of the rows. */
+    __asm volatile("mov r12, %0\n\t"
+                   "push {r4-r12, lr}\n\t"
+                   "ldm r12, {r0, r1, lr}\n\t"
+                   "mov r2, #0\n\t"
+                   "mov r3, #0\n\t"
+                   "mov r4, #0\n\t"
+                   "1:\n\t"
+                   "ldr r7, [r0], #4\n\t"
+                   "ldr r8, [r1], #4\n\t"
+                   "ldr r9, [r1], #4\n\t"
+                   "ldr r10, [r1], #4\n\t"
+                   "sxtb16 r6, r7\n\t"
+                   "sxtb16 r7, r7, ror #8\n\t"
+                   "sxtb16 r12, r8\n\t"
+                   "sxtb16 r8, r8, ror #8\n\t"
+                   "smlad r2, r6, r12, r2\n\t"
+                   "smlad r2, r7, r8, r2\n\t"
+                   "sxtb16 r12, r9\n\t"
+                   "sxtb16 r9, r9, ror #8\n\t"
+                   "smlad r3, r6, r12, r3\n\t"
+                   "smlad r3, r7, r9, r3\n\t"
+                   "sxtb16 r12, r10\n\t"
+                   "sxtb16 r10, r10, ror #8\n\t"
+                   "smlad r4, r6, r12, r4\n\t"
+                   "smlad r4, r7, r10, r4\n\t"
+                   "ldr r7, [r0], #4\n\t"
+                   "ldr r8, [r1], #4\n\t"
+                   "ldr r9, [r1], #4\n\t"
+                   "ldr r10, [r1], #4\n\t"
+                   "sxtb16 r6, r7\n\t"
+                   "sxtb16 r7, r7, ror #8\n\t"
+                   "sxtb16 r12, r8\n\t"
+                   "sxtb16 r8, r8, ror #8\n\t"
+                   "smlad r2, r6, r12, r2\n\t"
+                   "smlad r2, r7, r8, r2\n\t"
+                   "sxtb16 r12, r9\n\t"
+                   "sxtb16 r9, r9, ror #8\n\t"
+                   "smlad r3, r6, r12, r3\n\t"
+                   "smlad r3, r7, r9, r3\n\t"
+                   "sxtb16 r12, r10\n\t"
+                   "sxtb16 r10, r10, ror #8\n\t"
+                   "smlad r4, r6, r12, r4\n\t"
+                   "smlad r4, r7, r10, r4\n\t"
+                   "cmp r0, lr\n\t"
+                   "bne 1b\n\t"
+                   "ldr r12, [sp, #32]\n\t"
+                   "stm r12!, {r0, r1, lr}\n\t"
+                   "stm r12, {r2, r3, r4}\n\t"
+                   "pop {r4-r12, lr}\n\t"
+                   :
+                   : "r"(at)
+                   : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
+#else
+    for (; at->x != at->end; at->x += 4) {
+        fully_connected_rows_dsp_3_four(at, mcugen_load_word(at->x));
     }
-    if ((count & 7) != 0) { /* the last block begins early */
-        dense.blocks = 1;
-        dense.y = count < 8 ? few : dense.y - (8 - (count & 7));
-        mcugen_dense_raw(&dense);
+#endif
+}
+
+MCUGEN_CODE static void fully_connected_rows_dsp_3(const fully_connected_rows_dsp_3_t *d, const int8_t *x, int8_t *y)
+{
+    const int32_t rest = d->depth & 3;
+    uint32_t last = 0;
+    fully_connected_rows_dsp_3_place_t at;
+    for (int32_t i = 0; i < rest; ++i) {
+        last |= ((uint32_t)x[d->depth - rest + i] & 255u) << (8 * i);
     }
-    if (count < 8) {
-        for (int32_t c = 0; c < count; ++c) {
-            y[c] = few[c];
+    at.w = d->weights;
+    for (int32_t block = 0; block < d->y_channels; block += 3) {
+        const int32_t first = block;
+        for (int32_t row = 0; row < 3; ++row) {
+            at.sums[row] = 0;
         }
-    }
-    if (d->lo > -128 || d->hi < 127) {
-        mcugen_clamp_bytes(y, count, d->lo, d->hi);
+        at.x = x;
+        at.end = x + (d->depth & ~7);
+        if (at.x != at.end) {
+            fully_connected_rows_dsp_3_eights(&at);
+        }
+        if ((d->depth & 4) != 0) {
+            fully_connected_rows_dsp_3_four(&at, mcugen_load_word(at.x));
+        }
+        if (rest != 0) {
+            fully_connected_rows_dsp_3_four(&at, last);
+        }
+        mcugen_store_dsp(&d->output, at.sums, first, 3, d->form, y + first);
     }
 }
 
@@ -332,24 +405,22 @@ MCUGEN_CODE static void layer_0(small_t *net)
     MCUGEN_LAYER_DONE(net, 0);
 }
 
-/* Layer 1: fully_connected, kernel fully_connected_dsp
+/* Layer 1: fully_connected, kernel fully_connected_rows_dsp_3
  *   onnx:Gemm "dense"
  *   x int8[16] arena+54 -> y int8[3] arena+0
  *   |accumulator| <= 283,162, proved from the weights
  */
-static const fully_connected_dsp_t layer_1_d = {
+static const fully_connected_rows_dsp_3_t layer_1_d = {
     .weights = small_l1_weights,
-    .rounding = -51,
-    .lo = -128,
-    .hi = 127,
+    .output = { small_l1_bias, small_l1_multiplier, small_l1_shift, -26, -128, 127 },
+    .form = 0,
     .depth = 16,
     .y_channels = 3,
-    .channels = small_l1_channels,
 };
 
 MCUGEN_CODE static void layer_1(small_t *net)
 {
-    fully_connected_dsp(&layer_1_d, net->arena + 54, net->arena);
+    fully_connected_rows_dsp_3(&layer_1_d, net->arena + 54, net->arena);
     MCUGEN_LAYER_DONE(net, 1);
 }
 
