@@ -24,6 +24,7 @@ from mcugen.kernels.conv2d_dsp import (
     column_weights,
     gather_cycles,
     interleave,
+    pair_access,
     pixel_access,
     place_fields,
     run_fields,
@@ -98,7 +99,8 @@ class Conv2DInt16x8Dsp(Kernel):
         return 8 * w.pairs * w.batch
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return (pixel_access(node, graph, in_bytes(window(node, graph))), None, None)
+        w = in_bytes(window(node, graph))
+        return ((pixel_access if w.g.groups == 1 else pair_access)(node, graph, w), None, None)
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         short = short_rescaling(node, graph)

@@ -95,6 +95,19 @@ def test_random_layers(seed: int) -> None:
     check_kernel(drawn, 4, seed % 1000, BOARD, PLAIN, KERNEL.name)
 
 
+def test_over_the_input() -> None:
+    """Outputs that lie over the input as far as the access allows."""
+    rng = np.random.default_rng(10)
+    same = {"pads": (1, 1, 1, 1)}
+    drawn = [conv(rng, (7, 6, i), o, (3, 3), **same) for i, o in ((8, 8), (5, 12))]
+    drawn += [conv(rng, (7, 6, i), o) for i, o in ((8, 8), (12, 5))]
+    # Of two pixels the outputs of one group are written before the inputs of the next one are read.
+    drawn += [conv(rng, (5, 7, i), o, groups=4, strides=(2, 1)) for i, o in ((8, 8), (12, 24), (24, 12))]
+    drawn += [conv(rng, (7, 6, 8), 8, (3, 2), pads=(1, 0, 1, 1), strides=(1, 2), groups=2)]
+    for graph in short(rng, drawn, (18, 24)):
+        check_kernel(graph, 3, board=BOARD, builds=PLAIN, kernel=KERNEL.name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33"])
 def test_on_board(core: str) -> None:
