@@ -39,6 +39,8 @@ RESCALED = {
     ShortForm.ONE: "one multiplication",
     ShortForm.SHIFTED: "one multiplication and a shift",
 }
+# Cycles of a block's eight outputs, by the suffix of variant_int16.
+PLAIN_STORES = {"": 690.0, "_twice": 560.0, "_wide": 820.0}
 # Fields of conv2d_dsp's places.
 UNUSED = ("planes", "plane_step", "x_zero_point")
 
@@ -91,7 +93,8 @@ class Conv2DInt16x8Dsp(Kernel):
             block = (69.0 if short.form is ShortForm.ONE else 98.0) + 18 * w.pairs + 6 * -(-w.pairs // 16)
             calls = 110.0 * (1 + (group_out > 4 and group_out % 4 > 0)) / w.batch + 30
         else:
-            block, calls = 560.0 + 18 * w.pairs + 6 * -(-w.pairs // 4), 60.0
+            store = PLAIN_STORES[variant_int16("", node, graph)[0]]
+            block, calls = store + 18 * w.pairs + 6 * -(-w.pairs // 4), 60.0
         return 200.0 + twos * g.groups * (blocks * block + calls + gather_cycles(w))
 
     def scratch(self, node: Node, graph: Graph) -> int:
