@@ -86,7 +86,7 @@ class DepthwiseConv2DInt16x8Dsp(Kernel):
             sums = float(rows.sum() * (11 * columns + more).sum())
         inside = int((columns == kw).sum())
         calls = rows.size * (columns.size - inside + (inside > 0)) * (1 + (channels % 4 > 0))
-        block = 50.0 + 19 * (short.form is ShortForm.SHIFTED)
+        block = (42.0 if is_three_by_three(node, graph) else 45.0) + 22 * (short.form is ShortForm.SHIFTED)
         return float(200 + 100 * rows.size + 150 * calls + 20 * pixels + blocks * (sums + block * pixels))
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
