@@ -40,34 +40,34 @@ static inline int32_t mcugen_direct_skip(int32_t run)
     "smlad r8, r10, lr, r8\n\t"            \
     "smlad r9, r11, lr, r9\n\t"
 #define MCUGEN_DIRECT_FOUR MCUGEN_DIRECT_PAIR("", "") MCUGEN_DIRECT_PAIR(", #4", ", ror #8")
-/* r0 comes as the first place; on the stack from 40 on: the next place, the end of the first pixel's run. */
+/* r0 comes as the first place; on the stack at 8 and 12: the next place, the end of the first pixel's run. */
 #define MCUGEN_DIRECT_SUMS                                                               \
     "mov r3, r2\n\t"                                                                     \
     "mov r5, r4\n\t"                                                                     \
     "mov r7, r6\n\t"                                                                     \
     "mov r9, r8\n\t"                                                                     \
     "4:\n\t" /* a run */                                                                 \
-    "ldr r10, [sp, #8]\n\t"                                                              \
+    "ldr r10, [sp, #28]\n\t"                                                             \
     "ldr r12, [r0, #4]\n\t"                                                              \
     "ldr lr, [r0], #8\n\t"                                                               \
     "ldr r11, [r10, #48]\n\t"                                                            \
     "ldr r10, [r10, #52]\n\t"                                                            \
-    "str r0, [sp, #40]\n\t"                                                              \
+    "str r0, [sp, #8]\n\t"                                                               \
     "add r12, r12, r11\n\t"                                                              \
     "add r0, lr, r11\n\t"                                                                \
     "add r10, r10, r0\n\t"                                                               \
-    "str r10, [sp, #44]\n\t"                                                             \
-    "ldr pc, [sp, #0]\n\t"                                                               \
+    "str r10, [sp, #12]\n\t"                                                             \
+    "ldr pc, [sp, #20]\n\t"                                                              \
     "2:\n\t" MCUGEN_DIRECT_FOUR MCUGEN_DIRECT_FOUR MCUGEN_DIRECT_FOUR MCUGEN_DIRECT_FOUR \
-    "ldr r10, [sp, #44]\n\t"                                                             \
+    "ldr r10, [sp, #12]\n\t"                                                             \
     "cmp r0, r10\n\t"                                                                    \
     "bne 2b\n\t"                                                                         \
-    "ldr r0, [sp, #40]\n\t"                                                              \
-    "ldr r10, [sp, #4]\n\t"                                                              \
+    "ldr r0, [sp, #8]\n\t"                                                               \
+    "ldr r10, [sp, #24]\n\t"                                                             \
     "cmp r0, r10\n\t"                                                                    \
     "bne 4b\n\t"                                                                         \
-    "ldr r12, [sp, #20]\n\t"                                                             \
-    "str r1, [sp, #16]\n\t"
+    "ldr r12, [sp, #16]\n\t"                                                             \
+    "str r1, [sp, #4]\n\t"
 #else
 /* As mcugen_gemm_two, of one run; gives where the next run's weights are. */
 static inline const uint32_t *mcugen_direct_two(const int8_t *x, int32_t run, const uint32_t *w, int32_t *one,

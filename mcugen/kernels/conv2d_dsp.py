@@ -37,8 +37,7 @@ from mcugen.ops.op import limits
 BATCH = 8  # twos of pixels at most, if their columns take no more than
 BATCH_BYTES = 256
 BATCH_SHARE = 64  # and this part of the layer's inputs and outputs
-# Of each way to compute sums: words of four channels' records, and what the layer's comment says.
-WORDS = {"affine": 10, "raw": 8, "plain": 0}
+# Of each way to compute sums, what the layer's comment says.
 SUMS = {
     "affine": "two in a word, requantized by one multiplication, proved equal at every step of the output",
     "raw": "two in a word",
@@ -260,7 +259,7 @@ class Conv2DDsp(Kernel):
         blocks = len(block_channels(group_out))
         way = sums(node, graph)
         if way != "plain":
-            block = (74.0 if way == "affine" else 106.0) + 15 * pairs + 6 * -(-pairs // 16)
+            block = (72.0 if way == "affine" else 106.0) + 15 * pairs + 6 * -(-pairs // 16)
             calls = 110.0 * (1 + (group_out > 4 and group_out % 4 > 0)) / w.batch + 30
         else:
             block, calls = (
@@ -293,7 +292,7 @@ class Conv2DDsp(Kernel):
             else "",
             "" if way == "raw" else way,
         ]
-        context = {"sums": way, "words": WORDS[way], "pointwise": w.pointwise, "grouped": w.g.groups > 1}
+        context = {"sums": way, "pointwise": w.pointwise, "grouped": w.g.groups > 1}
         return "_".join([self.name, *filter(None, kinds)]), {
             **context,
             "constant_run": run,
@@ -347,16 +346,12 @@ class Conv2DDsp(Kernel):
 
 
 def affine_channels(node: Node, graph: Graph, groups: int) -> Array:
-    """int32 [groups, blocks, 10]: see mcugen_gemm_affine."""
+    """int32 [groups, blocks, 8]: see mcugen_gemm_affine."""
     found = affine(node, graph)
     assert found is not None
-    values = (folded_bias(node, graph), found.offset.astype(np.int64), found.multiplier.astype(np.int64))
-    bias, offset, multiplier = (by_block(v, groups, 0) for v in values)
-    one, both = bias[..., 0::2], bias[..., 0::2] + SCALE * bias[..., 1::2] + offset[..., 1::2]
-    starts = np.stack([both, one], axis=-1)
-    scales = np.stack([offset[..., 0::2], multiplier[..., 0::2], multiplier[..., 1::2]], axis=-1)
-    blocks = bias.shape[:2]
-    return wrapped(np.concatenate([starts.reshape(*blocks, 4), scales.reshape(*blocks, 6)], axis=-1))
+    bias = by_block(SCALE * folded_bias(node, graph) + found.offset, groups, 0)
+    multiplier = by_block(found.multiplier.astype(np.int64), groups, 0)
+    return wrapped(np.concatenate([bias, multiplier], axis=-1)[..., [0, 4, 5, 2, 6, 7, 1, 3]])
 
 
 def place_fields(w: Window, zero_point: int) -> dict[str, Value]:

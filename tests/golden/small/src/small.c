@@ -66,7 +66,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
     if (count >= 4) {
         gemm.columns = columns;
         gemm.end = columns + d->pairs * 2;
-        gemm.channels_end = gemm.channels + (count >> 2) * 10;
+        gemm.channels_end = gemm.channels + (count >> 2) * 8;
         gemm.pixels = pixels;
         gemm.y_next = 2 * d->y_channels - (count & ~3);
         gemm.y[0] = y;
@@ -77,7 +77,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
             gemm.end = columns + d->pairs * 2;
             gemm.weights += (count >> 2) * d->pairs * 2;
             gemm.channels = gemm.channels_end;
-            gemm.channels_end += 10;
+            gemm.channels_end += 8;
             gemm.pixels = pixels;
             gemm.y_next = 2 * d->y_channels - 4;
             gemm.y[0] = y + count - 4;
@@ -86,7 +86,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
         }
         return;
     }
-    gemm.channels_end = gemm.channels + 10;
+    gemm.channels_end = gemm.channels + 8;
     gemm.y_next = 0;
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const mcugen_aligned_word_t *end = columns + d->pairs * 2;
@@ -326,19 +326,20 @@ MCUGEN_CODE static void fully_connected_rows_dsp_3(const fully_connected_rows_ds
     }
 }
 
-/* softmax_portable: exponentials of the differences to the row's maximum (in Q5.26), divided by their sum (in Q12.19).
- * Differences below diff_min count as 0. */
+/* softmax_table: exponentials of the differences to the row's maximum, from a table in Q0.31, divided by their sum (in
+ * Q12.19). */
 typedef struct {
+    const int32_t *exponentials;
+    int32_t last; /* of the table, for larger differences too */
     int32_t rows, depth;
-    int32_t multiplier, shift, diff_min;
-} softmax_portable_t;
+} softmax_table_t;
 
-MCUGEN_CODE MCUGEN_NOINLINE static int32_t softmax_portable_exp(const softmax_portable_t *d, int32_t difference)
+MCUGEN_CODE static inline int32_t softmax_table_exp(const softmax_table_t *d, int32_t difference)
 {
-    return mcugen_exp_on_negative_values(mcugen_mbqm(difference, d->multiplier, d->shift));
+    return d->exponentials[difference < d->last ? difference : d->last];
 }
 
-MCUGEN_CODE static void softmax_portable(const softmax_portable_t *d, const int8_t *x, int8_t *y)
+MCUGEN_CODE static void softmax_table(const softmax_table_t *d, const int8_t *x, int8_t *y)
 {
     for (int32_t row = 0; row < d->rows; ++row) {
         int32_t max = -128;
@@ -347,20 +348,13 @@ MCUGEN_CODE static void softmax_portable(const softmax_portable_t *d, const int8
         }
         int32_t sum = 0;
         for (int32_t i = 0; i < d->depth; ++i) {
-            if (x[i] - max >= d->diff_min) {
-                sum += mcugen_rdbpot_positive(softmax_portable_exp(d, x[i] - max), 12);
-            }
+            sum += mcugen_rdbpot_positive(softmax_table_exp(d, max - x[i]), 12);
         }
         int32_t bits_over_unit;
         const int32_t reciprocal = mcugen_get_reciprocal(sum, 12, &bits_over_unit);
         /* y may be x: element i is read for the last time right before it is written. */
         for (int32_t i = 0; i < d->depth; ++i) {
-            const int32_t difference = x[i] - max;
-            if (difference < d->diff_min) {
-                y[i] = -128;
-            } else {
-                y[i] = mcugen_softmax_output(softmax_portable_exp(d, difference), reciprocal, bits_over_unit);
-            }
+            y[i] = mcugen_softmax_output(softmax_table_exp(d, max - x[i]), reciprocal, bits_over_unit);
         }
         x += d->depth;
         y += d->depth;
@@ -424,22 +418,21 @@ MCUGEN_CODE static void layer_1(small_t *net)
     MCUGEN_LAYER_DONE(net, 1);
 }
 
-/* Layer 2: softmax, kernel softmax_portable
+/* Layer 2: softmax, kernel softmax_table
  *   onnx:Softmax "softmax"
  *   x int8[3] arena+0 -> y int8[3] arena+0 (in place)
  *   sum of exponentials <= 3 in Q12.19, from the number of elements
  */
-static const softmax_portable_t layer_2_d = {
+static const softmax_table_t layer_2_d = {
+    .exponentials = small_l2_exponentials,
+    .last = 255,
     .rows = 1,
     .depth = 3,
-    .multiplier = 1275217920,
-    .shift = 21,
-    .diff_min = -256,
 };
 
 MCUGEN_CODE static void layer_2(small_t *net)
 {
-    softmax_portable(&layer_2_d, net->arena, net->arena);
+    softmax_table(&layer_2_d, net->arena, net->arena);
     MCUGEN_LAYER_DONE(net, 2);
 }
 
