@@ -209,6 +209,7 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_int16(mcugen_gemm_int16_t *gemm)
     __asm volatile("push {r4-r11, lr}\n\t"
                    "sub sp, sp, #40\n\t"
                    "mov r3, %0\n\t"
+                   ".p2align 2\n\t" /* ADR counts from a multiple of 4 */
                    "adr.w r0, 2f\n\t"
                    "ldr r2, [r3, #8]\n\t"
                    "ldr r4, [r3, #0]\n\t"
