@@ -78,7 +78,7 @@ class Conv2DDirectDsp(Kernel):
         rows = g.kernel[0] * w.runs
         whole = two(rows, w.run) + 80 + 14 * rows
         border = two(taps(w), g.x_channels) + 80 + 36 * taps(w)
-        early = 60.0 * (1 + (g.y_channels > 4 and g.y_channels % 4 > 0))
+        early = 60.0 * (1 + (g.y_channels > 4 and g.y_channels % 4 > 0)) + 70.0 * (g.y_channels < 4)
         clamp = 4.0 * g.y_channels * (output_range(node, graph) != limits(DType.INT8))
         twos = (g.y[0] * g.y[1] + 1) // 2
         return 200.0 + twos * (inside * whole + (1 - inside) * border + early + clamp)

@@ -268,6 +268,7 @@ class Conv2DDsp(Kernel):
                 + 6 * -(-pairs // 4),
                 60.0,
             )
+        calls += 70.0 * (group_out < 4)  # outputs are copied
         clamp = 2.0 * g.y_channels * (output_range(node, graph) != limits(DType.INT8))
         return 200.0 + twos * (g.groups * (blocks * block + calls + gather_cycles(w)) + 2 * clamp)
 
