@@ -11,7 +11,7 @@ the same where output_affine.py finds the shortest requantization. *Plain*: any 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -152,7 +152,7 @@ def run_order(run: int) -> Array:
     return np.concatenate([fours, np.arange(run // 4 * 4, run)])
 
 
-def column_weights(node: Node, graph: Graph, w: Window) -> Array:
+def column_weights(node: Node, graph: Graph, w: Window, order: Callable[[int], Array] = run_order) -> Array:
     """int64 [groups, blocks, 4, 2 * pairs]: weights in the order of columns, 0 where nothing is."""
     weights, g = graph.constant(node.inputs[1]).astype(np.int64), w.g
     if g.planes > 1:
@@ -160,7 +160,7 @@ def column_weights(node: Node, graph: Graph, w: Window) -> Array:
     elif g.groups != (groups := geometry(node, graph).groups):
         weights = side_by_side(weights, groups, groups // g.groups)
     by_tap = weights.reshape(g.groups, g.y_channels // g.groups, g.planes, g.kernel[0], w.runs, w.run)
-    by_run = by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run)[..., run_order(w.run)]
+    by_run = by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run)[..., order(w.run)]
     by_run = np.pad(by_run, [(0, 0)] * 3 + [(0, w.run % 2)])
     columns = by_run.reshape(*by_run.shape[:2], -1)
     columns = np.pad(columns, [(0, 0), (0, 1), (0, 2 * w.pairs - columns.shape[2])])  # channel -1 is 0
@@ -393,16 +393,20 @@ def place_fields(w: Window, zero_point: int) -> dict[str, Value]:
         "pad_left": g.pads[1],
         "x_zero_point": zero_point,
     }
-    if not w.constant_run:
-        fields |= {
-            "kernel_height": g.kernel[0],
-            "runs": w.runs,
-            "run_step": g.dilations[1] * g.x_channels,
-            "dilation_w": g.dilations[1],
-            "span": w.span,
-            "span_channels": w.run // w.span,
-        }
-    return fields
+    return fields if w.constant_run else {**fields, **run_fields(w)}
+
+
+def run_fields(w: Window) -> dict[str, Value]:
+    """Descriptor fields: the runs of a window."""
+    g = w.g
+    return {
+        "kernel_height": g.kernel[0],
+        "runs": w.runs,
+        "run_step": g.dilations[1] * g.x_channels,
+        "dilation_w": g.dilations[1],
+        "span": w.span,
+        "span_channels": w.run // w.span,
+    }
 
 
 def raw_channels(node: Node, graph: Graph, groups: int, block: int = 4) -> Array:
