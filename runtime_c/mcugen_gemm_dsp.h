@@ -160,11 +160,13 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "smlad r8, r10, lr, r8\n\t"  \
     "smlad r9, r11, lr, r9\n\t"
 #define MCUGEN_GEMM_FOUR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR
-/* Up to the loop over pixels. On the stack: columns, weights, room for two words, the record. */
+/* Up to the loop over pixels. On the stack: columns, weights, room for two words, the record. ADR counts from a multiple of
+ * four bytes, where a function need not begin. */
 #define MCUGEN_GEMM_ENTER   \
     "push {r4-r11, lr}\n\t" \
     "sub sp, sp, #48\n\t"   \
     "mov r3, %0\n\t"        \
+    ".p2align 2\n\t"        \
     "adr.w r0, 2f\n\t"      \
     "ldr r2, [r3, #8]\n\t"  \
     "ldr r4, [r3, #0]\n\t"  \
@@ -465,6 +467,7 @@ MCUGEN_DSP_FUNCTION const uint32_t *mcugen_gemm_sums(const mcugen_aligned_word_t
                    "ldm r12, {r0-r3, r12}\n\t"
                    "push {r4-r11, lr}\n\t"
                    "push {r2, r3}\n\t"
+                   ".p2align 2\n\t"
                    "adr.w lr, 2f\n\t"
                    "add lr, lr, r12\n\t"
                    "add lr, lr, #1\n\t"

@@ -11,7 +11,7 @@ the same where output_affine.py finds the shortest requantization. *Plain*: any 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,9 +114,16 @@ class Window:
         )
 
 
+def merged_groups(groups: int, group_out: int) -> int:
+    """How many groups are computed as one, their weights 0 for each other's inputs: as many as have together no more
+    than the four outputs that are computed at least."""
+    return max(m for m in range(1, max(4 // group_out, 1) + 1) if groups % m == 0)
+
+
 def window(node: Node, graph: Graph) -> Window:
     """How the kernel walks over a layer."""
     g = geometry(node, graph)
+    g = replace(g, groups=g.groups // merged_groups(g.groups, g.y_channels // g.groups))
     row_pixels = g.y[1]
     whole_rows = g.kernel[1] == g.x[1] and g.y[1] == 1 and g.pads[1] == 0 and g.groups == g.planes == 1
     if g.kernel == g.strides == (1, 1) and g.pads == (0, 0) and g.x == g.y:  # pixels are one row
@@ -156,24 +163,34 @@ def run_order(run: int) -> Array:
     return np.concatenate([fours, np.arange(run // 4 * 4, run)])
 
 
-def column_weights(node: Node, graph: Graph, w: Window) -> Array:
+def column_weights(node: Node, graph: Graph, w: Window, order: Callable[[int], Array] = run_order) -> Array:
     """int64 [groups, blocks, 4, 2 * pairs]: weights in the order of columns, 0 where nothing is."""
     weights, g = graph.constant(node.inputs[1]).astype(np.int64), w.g
     if w.across:
-        return packed(weights.reshape(1, g.y_channels, -1, g.planes), in_fours=False)
+        return packed(weights.reshape(1, g.y_channels, -1, g.planes), np.arange)
     if g.planes > 1:
         weights = weights.transpose(0, 3, 1, 2)
+    elif g.groups != (groups := geometry(node, graph).groups):
+        weights = side_by_side(weights, groups, groups // g.groups)
     by_tap = weights.reshape(g.groups, g.y_channels // g.groups, g.planes, g.kernel[0], w.runs, w.run)
-    return packed(by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run))
+    return packed(by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run), order)
 
 
-def packed(runs: Array, in_fours: bool = True) -> Array:
-    """int64 [groups, blocks, 4, 2 * pairs] of weights [groups, channels, runs, run] as columns take them; `in_fours`:
-    from words, else as they come."""
+def packed(runs: Array, order: Callable[[int], Array] = run_order) -> Array:
+    """int64 [groups, blocks, 4, 2 * pairs] of weights [groups, channels, runs, run] as columns take them."""
     run = runs.shape[3]
-    columns = np.pad(runs[..., run_order(run)] if in_fours else runs, [(0, 0)] * 3 + [(0, run % 2)])
+    columns = np.pad(runs[..., order(run)], [(0, 0)] * 3 + [(0, run % 2)])
     columns = np.pad(columns.reshape(*runs.shape[:2], -1), [(0, 0), (0, 1), (0, 0)])  # channel -1 is 0
     return columns[:, block_channels(runs.shape[1])]
+
+
+def side_by_side(weights: Array, groups: int, merged: int) -> Array:
+    """[O, kh, kw, merged * I] of [O, kh, kw, I] in groups: those of `merged` of them beside each other, 0 elsewhere."""
+    o, kh, kw, i = weights.shape
+    wide = np.zeros((o, kh, kw, merged, i), weights.dtype)
+    channels = np.arange(o)
+    wide[channels, :, :, channels // (o // groups) % merged] = weights
+    return wide.reshape(o, kh, kw, merged * i)
 
 
 def by_block(values: Array, groups: int, fill: int, block: int = 4) -> Array:
@@ -406,16 +423,20 @@ def place_fields(w: Window, zero_point: int) -> dict[str, Value]:
         "pad_left": g.pads[1],
         "x_zero_point": zero_point,
     }
-    if not w.constant_run:
-        fields |= {
-            "kernel_height": g.kernel[0],
-            "runs": w.runs,
-            "run_step": g.dilations[1] * g.x_channels,
-            "dilation_w": g.dilations[1],
-            "span": w.span,
-            "span_channels": w.run // w.span,
-        }
-    return fields
+    return fields if w.constant_run else {**fields, **run_fields(w)}
+
+
+def run_fields(w: Window) -> dict[str, Value]:
+    """Descriptor fields: the runs of a window."""
+    g = w.g
+    return {
+        "kernel_height": g.kernel[0],
+        "runs": w.runs,
+        "run_step": g.dilations[1] * g.x_channels,
+        "dilation_w": g.dilations[1],
+        "span": w.span,
+        "span_channels": w.run // w.span,
+    }
 
 
 def raw_channels(

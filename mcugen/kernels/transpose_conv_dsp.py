@@ -29,8 +29,10 @@ from mcugen.kernels.conv2d_dsp import (
     block_channels,
     fit_halves,
     interleave,
+    merged_groups,
     packed,
     raw_channels,
+    side_by_side,
 )
 from mcugen.kernels.conv2d_portable import accumulator_bound, reject_overflow
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value
@@ -157,8 +159,9 @@ def layout(node: Node, graph: Graph) -> Layout:
     _, h, w, c = graph.type(node.inputs[0]).shape
     _, ho, wo, o = graph.type(node.outputs[0]).shape
     _, kh, kw, _ = graph.type(node.inputs[1]).shape
-    strides, pads = node.attrs["strides"], node.attrs["pads"][:2]
-    found = Layout((h, w), (ho, wo), (kh, kw), strides, pads, c, o, node.attrs["groups"], wo)
+    strides, pads, groups = node.attrs["strides"], node.attrs["pads"][:2], node.attrs["groups"]
+    groups //= merged_groups(groups, o // groups)
+    found = Layout((h, w), (ho, wo), (kh, kw), strides, pads, c, o, groups, wo)
     if w == wo == kw == 1 and pads[1] == 0 and h > 1:
         turn = {name: getattr(found, name)[::-1] for name in ("x", "y", "kernel", "strides", "pads")}
         found = replace(found, turned=True, **turn)
@@ -168,7 +171,9 @@ def layout(node: Node, graph: Graph) -> Layout:
 def part_weights(node: Node, graph: Graph, to: Layout) -> list[list[Array]]:
     """For each phase of rows, for each part: int64 [groups, blocks, 4, 2 * pairs] in the order of columns, taps column
     by column; 0 where a pixel has no tap, one pair of 0 where none has any."""
-    weights = graph.constant(node.inputs[1]).astype(np.int64)
+    weights, groups = graph.constant(node.inputs[1]).astype(np.int64), node.attrs["groups"]
+    if groups != to.groups:
+        weights = side_by_side(weights, groups, groups // to.groups)
     if to.turned:
         weights = weights.swapaxes(1, 2)
     weights = np.pad(weights, [(0, 0), (0, 1), (0, 1), (0, 0)])  # tap -1 is 0

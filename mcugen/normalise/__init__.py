@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from mcugen.check import check_graph
 from mcugen.ir import Graph
 from mcugen.normalise.annotations import take_annotations
+from mcugen.normalise.depthwise_form import depthwise_form
 from mcugen.normalise.drop_expand import drop_expand
 from mcugen.normalise.fold_affine import fold_affine
 from mcugen.normalise.fuse_clamp import fuse_clamp
@@ -16,7 +17,6 @@ from mcugen.normalise.merge_reshapes import merge_reshapes
 from mcugen.normalise.name_tensors import name_tensors
 from mcugen.normalise.read_states import read_states
 from mcugen.normalise.scale_channels import scale_channels
-from mcugen.normalise.single_channel import single_channel
 from mcugen.normalise.unary_chains import fuse_unary
 from mcugen.rewrite import live
 
@@ -32,7 +32,7 @@ PASSES = (
     fuse_clamp,
     take_annotations,
     fuse_pad,
-    single_channel,
+    depthwise_form,
     merge_reshapes,
     name_tensors,
 )
@@ -41,7 +41,7 @@ PASSES = (
 TIDY = (  # exact on integers, too
     merge_reshapes,
     fuse_pad,
-    single_channel,
+    depthwise_form,
     merge_reshapes,
     read_states,
     name_tensors,

@@ -1,4 +1,4 @@
-"""A depthwise convolution of one channel is a convolution: of integers the same bytes, of floats the same numbers."""
+"""Forms of depthwise convolutions: of integers the same bytes, of floats the same numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphs import int8_type, random_int8
 from mcugen.execute import run
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.normalise import tidy
-from mcugen.normalise.single_channel import single_channel
+from mcugen.normalise.depthwise_form import depthwise_form
 from mcugen.ops import OPS
 
 ATTRS = {"strides": (2, 1), "dilations": (1, 2), "pads": (1, 0, 2, 1), "clamp": (-30.0, 30.0)}
@@ -50,7 +50,7 @@ def test_integers(scales: int) -> None:
 
 def test_floats() -> None:
     graph = _graph(1, TensorType((1, 6, 7, 1)), TensorType((1,)), None)
-    made = single_channel(graph)
+    made = depthwise_form(graph)
     assert [n.op for n in made.nodes] == ["conv2d"]
     x = np.random.default_rng(7).normal(size=(1, 6, 7, 1)).astype(np.float32)
     np.testing.assert_array_equal(*(run(g, {"x": x})["y"] for g in (graph, made)))
@@ -58,4 +58,23 @@ def test_floats() -> None:
 
 def test_more_channels_stay() -> None:
     graph = _graph(2, TensorType((1, 6, 7, 2)), TensorType((1,)), None)
-    assert single_channel(graph) is graph
+    assert depthwise_form(graph) is graph
+
+
+def test_a_group_for_each_channel() -> None:
+    """Plain convolutions that are depthwise ones; those of two inputs a group stay."""
+    quant = Quant(tuple(0.01 * (i + 1) for i in range(12)), (0,) * 12, 3)
+    depthwise = _graph(3, int8_type((1, 6, 7, 3), 0.03, -5), int8_type((1,), 0.9, 7), quant)
+    weights = depthwise.tensors["w"]
+    turned = weights.data.transpose(3, 1, 2, 0)  # type: ignore[union-attr]
+    ttype = replace(weights.type, shape=turned.shape, quant=replace(quant, axis=0))
+    tensors = {**depthwise.tensors, "w": replace(weights, data=turned, type=ttype)}
+    node = replace(depthwise.nodes[0], op="conv2d", attrs={**ATTRS, "groups": 3})
+    graph = replace(depthwise, tensors=tensors, nodes=(node,))
+    made = tidy(graph)
+    assert [n.op for n in made.nodes] == ["depthwise_conv2d"]
+    x = random_int8(np.random.default_rng(8), (1, 6, 7, 3))
+    values = [run(g, {"x": x})["y"] for g in (depthwise, graph, made)]
+    for other in values[1:]:
+        np.testing.assert_array_equal(values[0], other)
+    assert depthwise_form(depthwise) is depthwise
