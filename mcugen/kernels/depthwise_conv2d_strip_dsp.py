@@ -50,7 +50,7 @@ class DepthwiseConv2DStripDsp(Kernel):
         "strides and filters that keep four outputs within 4 kB of scratch",
         "sums that fit 32 bits, proved from the weights",
     )
-    headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_output_affine.h")
+    headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_output_affine.h", "mcugen_strip_dsp.h")
 
     def serves(self, board: Board) -> bool:
         return board.isa.dsp
@@ -157,8 +157,10 @@ class DepthwiseConv2DStripDsp(Kernel):
         weights = graph.constant(node.inputs[1])
         records = channel_records(at, weights.reshape(-1, weights.shape[3]), heads)
         channels, each = self._channels(node, graph)
-        copied = [(p.first, p.count, *(-1 if x is None else x * channels for x in p.x)) for p in parts(at)]
-        nothing = (0, 0, -1, -1)
+        copied = [
+            (p.first, p.count, tuple(-1 if x is None else x * channels for x in p.x)) for p in parts(at)
+        ]
+        nothing = (0, 0, (-1, -1))
         fields: dict[str, Value] = {
             "channels": tables.add(f"{layer}_channels", records),
             **more,
