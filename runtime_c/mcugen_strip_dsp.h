@@ -32,8 +32,8 @@ MCUGEN_DSP_FUNCTION void mcugen_strip_copy(const mcugen_strip_copy_t *copy)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
 #define MCUGEN_COLUMN(first, second)                \
-    "pkhbt r11, " first ", " second ", lsl #16\n\t"  \
-    "pkhtb r12, " second ", " first ", asr #16\n\t"  \
+    "pkhbt r11, " first ", " second ", lsl #16\n\t" \
+    "pkhtb r12, " second ", " first ", asr #16\n\t" \
     "sxtb16 " first ", r11\n\t"                     \
     "sxtb16 r11, r11, ror #8\n\t"                   \
     "sxtb16 " second ", r12\n\t"                    \
@@ -54,18 +54,16 @@ MCUGEN_DSP_FUNCTION void mcugen_strip_copy(const mcugen_strip_copy_t *copy)
                    "ldr r9, [r0, r2]\n\t"
                    "ldr r10, [r1, r3]\n\t"
                    "add r0, r0, r2, lsl #1\n\t"
-                   "add r1, r1, r3, lsl #1\n\t" MCUGEN_COLUMN("r7", "r8")
-                   "add r4, r4, r5\n\t" MCUGEN_COLUMN("r9", "r10")
-                   "add r4, r4, r5\n\t"
-                   "subs r6, r6, #2\n\t"
-                   "bge 1b\n\t"
-                   "2:\n\t"
-                   "adds r6, r6, #2\n\t"
-                   "beq 3f\n\t"
-                   "ldr r7, [r0]\n\t"
-                   "ldr r8, [r1]\n\t" MCUGEN_COLUMN("r7", "r8")
-                   "3:\n\t"
-                   "pop {r4-r11, lr}\n\t"
+                   "add r1, r1, r3, lsl #1\n\t" MCUGEN_COLUMN("r7", "r8") "add r4, r4, r5\n\t" MCUGEN_COLUMN(
+                       "r9", "r10") "add r4, r4, r5\n\t"
+                                    "subs r6, r6, #2\n\t"
+                                    "bge 1b\n\t"
+                                    "2:\n\t"
+                                    "adds r6, r6, #2\n\t"
+                                    "beq 3f\n\t"
+                                    "ldr r7, [r0]\n\t"
+                                    "ldr r8, [r1]\n\t" MCUGEN_COLUMN("r7", "r8") "3:\n\t"
+                                                                                 "pop {r4-r11, lr}\n\t"
                    :
                    : "r"(copy)
                    : "r0", "r1", "r2", "r3", "r12", "cc", "memory");

@@ -1,5 +1,6 @@
-"""depthwise_conv2d for cores with the DSP extension, by strips (see strips.py): what one or two output rows need of four
-input channels is copied to scratch as int16, where a multiplication does two taps and every word serves several outputs.
+"""depthwise_conv2d for cores with the DSP extension, by strips (see strips.py): what one or two output rows need of
+four input channels is copied to scratch as int16, where a multiplication does two taps and every word serves several
+outputs.
 
 x around its borders is its zero point, which is in the bias. The C function walks a row four outputs at a time, one
 channel after the other; the taps are unrolled.
@@ -91,9 +92,7 @@ class DepthwiseConv2DStripDsp(Kernel):
         at = layout(node, graph)
         if at.flat:
             return (None, None, None)
-        in_row, out_row = (
-            int(np.prod(graph.type(t).shape[2:])) for t in (node.inputs[0], node.outputs[0])
-        )
+        in_row, out_row = (int(np.prod(graph.type(t).shape[2:])) for t in (node.inputs[0], node.outputs[0]))
         rows, reach = at.y[0], (ROWS - 1) * at.strides[0] + (at.kernel[0] - 1) * at.dilations[0] + 1
         first = np.arange(0, rows, ROWS, dtype=np.int64) * at.strides[0] - at.pads[0]
         whole = row_access(at.x[0], in_row, len(first), ROWS * out_row, first, first + reach)

@@ -1,4 +1,4 @@
-"""Depthwise convolution by strips: how rows of x are laid out as words of two int16, and which words are in registers when.
+"""Depthwise convolution by strips: how rows of x are laid out as words of two int16, and which are in registers when.
 
 A word holds two taps of one channel: of two neighbouring rows of the filter or, if it has one row, of two neighbouring
 columns. Words of the same two rows of x are a plane. A strip is int16 [column][plane][channel 0..3][2]. It is what one
