@@ -71,11 +71,12 @@ class DepthwiseConv2DStripDsp(Kernel):
         channels, each = self._channels(node, graph)
         batches = schedule(at.taps, at.step)
         turn = sum(len(b.loads) + 1 + len(b.products) for b in batches) + (6 if at.outer > 1 else 0)
-        group = at.outer * turn + {"affine": 34, "short": 44}.get(form, 18)
-        channel = 30 + at.weights // 4 * (16 if form == "affine" else 22) + at.groups * group
+        group = at.outer * turn + {"affine": 26, "short": 36}.get(form, 12) + (8 if at.outer > 1 else 0)
+        channel = 42 + at.weights // 4 * (16 if form == "affine" else 22) + at.groups * group
         if form not in FAST:
             channel += 100 + (25 if form == Form.CLAMPED else 50) * at.y[1]
-        copy = sum(70 + 16.5 * part.count for part in parts(at)) * -(-at.rows // 2)
+        column = 16.5 if channels >= CHANNELS else 12.0 + 11.0 * channels
+        copy = -(-at.rows // 2) * (30 + sum(70 + column * part.count for part in parts(at)))
         blocks = -(-channels // CHANNELS)
         calls = blocks if each == 1 else channels
         strips = -(-at.y[0] // at.together)

@@ -48,7 +48,7 @@ def forms(graphs: Sequence[Graph]) -> set[str]:
 
 
 def test_random_convolutions() -> None:
-    graphs = layers(2, 55)
+    graphs = layers(2, 44)
     layouts = [layout(graph.nodes[0], graph) for graph in graphs]
     assert forms(graphs) >= {"affine", "short", "clamped", "shifted", "wide"}
     assert {at.second for at in layouts} >= {(0, 0), (0, 1), (1, 0), (1, 1)}
@@ -58,7 +58,7 @@ def test_random_convolutions() -> None:
 
 
 def test_sanitized() -> None:
-    check_kernel(layers(3, 22), 4, board="cortex-m4", builds=BUILDS[1:], kernel=KERNEL.name)
+    check_kernel(layers(3, 12), 4, board="cortex-m4", builds=BUILDS[1:], kernel=KERNEL.name)
 
 
 @pytest.mark.slow
