@@ -75,13 +75,13 @@ class DepthwiseConv2DStripDsp(Kernel):
         channel = 42 + at.weights // 4 * (16 if form == "affine" else 22) + at.groups * group
         if form not in FAST:
             channel += 100 + (25 if form == Form.CLAMPED else 50) * at.y[1]
-        column = 16.5 if channels >= CHANNELS else 12.0 + 11.0 * channels
+        column = 16.5 if channels >= CHANNELS else 24.0 + 13.0 * channels
         copy = -(-at.rows // 2) * (30 + sum(70 + column * part.count for part in parts(at)))
         blocks = -(-channels // CHANNELS)
         calls = blocks if each == 1 else channels
         strips = -(-at.y[0] // at.together)
-        row = calls * 110 + channels * each * channel
-        return at.y[0] * row + strips * (60 + blocks * (60 + copy)) + 100 + 9.0 * at.columns * at.planes
+        row = calls * 135 + channels * each * channel
+        return at.y[0] * row + strips * (60 + blocks * (80 + copy)) + 100 + 9.0 * at.columns * at.planes
 
     def scratch(self, node: Node, graph: Graph) -> int:
         at = layout(node, graph)
@@ -122,7 +122,6 @@ class DepthwiseConv2DStripDsp(Kernel):
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         at, form = layout(node, graph), self.form(node, graph)
         few = self._channels(node, graph)[0] < CHANNELS
-        shape = f"{len(at.taps)}x{at.outer}_p{at.planes}_s{at.step}_d{at.apart}"
         context = {
             "form": form,
             "fast": form in FAST,
@@ -136,9 +135,8 @@ class DepthwiseConv2DStripDsp(Kernel):
             "taps": at.taps,
             "step": at.step,
             "words": at.weights,
-            "planes": at.planes,
         }
-        return f"{self.name}_{shape}_{form}{'_few' if few else ''}", context
+        return f"{self.name}_{at.shape}_{form}{'_few' if few else ''}", context
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         at, found = layout(node, graph), affine(node, graph)
@@ -163,6 +161,8 @@ class DepthwiseConv2DStripDsp(Kernel):
         nothing = (0, 0, (-1, -1))
         fields: dict[str, Value] = {
             "channels": tables.add(f"{layer}_channels", records),
+            "record": records.shape[2],
+            "weights": at.weights,
             **more,
             "x_zero_point": graph.type(node.inputs[0]).zero_point,
             "x_height": at.x[0],
@@ -176,6 +176,7 @@ class DepthwiseConv2DStripDsp(Kernel):
             "pad_top": at.pads[0],
             "together": at.together,
             "rows": at.rows,
+            "planes": at.planes,
             "columns": at.columns,
             "second_strip": CHANNELS * at.second[0],
             "second_channels": records[0].size if at.second[1] else 0,

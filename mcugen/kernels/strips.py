@@ -82,12 +82,19 @@ class Layout:
     planes: int  # of the strip
     every: int  # columns of x per column of the strip
     columns: int  # of the strip
-    outer: int  # turns of the unrolled taps: from plane to plane, or along the only one
+    part: int  # planes in one turn of the unrolled taps
+    outer: int  # turns: from plane to plane, or along the only one
     outer_step: int  # words from one turn to the next
     step: int  # words from one output to the next
     apart: int  # columns of the strip from one tap to the next
     taps: tuple[int, ...]  # unrolled: words from the output's first one
     places: tuple[tuple[int, int], ...]  # row of the filter, pair of rows or columns; of all turns' taps
+
+    @property
+    def shape(self) -> str:
+        """A name of all that the unrolled taps depend on."""
+        turn = f"{self.outer}x{self.part}x{len(self.taps) // self.part}"
+        return f"{turn}_p{self.planes}_s{self.step}_d{self.apart}"
 
     @property
     def groups(self) -> int:
@@ -148,6 +155,7 @@ def layout(node: Node, graph: Graph) -> Layout:
         planes=planes,
         every=every,
         columns=(OUTPUTS * -(-y[1] // OUTPUTS) - 1) * stride + (length - 1) * apart + 1,
+        part=part,
         outer=outer,
         outer_step=outer_step,
         step=step,

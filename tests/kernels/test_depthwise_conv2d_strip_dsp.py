@@ -87,6 +87,18 @@ def test_schedule_multiplies_every_tap(taps: tuple[int, ...], step: int) -> None
     assert loads <= 5 * len(taps)
 
 
+def test_functions_of_one_name_are_one() -> None:
+    rng = np.random.default_rng(6)
+    found: dict[str, tuple[object, ...]] = {}
+    for _ in range(1500):
+        kernel = (int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+        graph = random_depthwise(rng, kernel, True, channels=(1, 1), narrow=rng.random() < 0.2)
+        at = layout(graph.nodes[0], graph)
+        function = (at.taps, at.step, at.outer, at.outer_step, at.weights)
+        assert found.setdefault(at.shape, function) == function
+    assert len(found) > 100
+
+
 def test_what_it_refuses() -> None:
     rng = np.random.default_rng(5)
     wide = random_depthwise(rng, (3, 16), True, channels=(4, 1))
