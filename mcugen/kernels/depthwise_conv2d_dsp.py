@@ -37,7 +37,7 @@ class DepthwiseConv2DDsp(Kernel):
     limits = (
         "one output channel per input channel, at least four",
         "windows of which a tap lies inside of the input",
-        "a short requantization: shifts to the right by at most 22, no clamp within int8",
+        "outputs of all int8 values, a requantization by one multiplication or shifts to the right of at most 22",
         "sums that fit 32 bits, proved from the weights",
     )
     headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_output_affine.h", "mcugen_window.h")
@@ -52,7 +52,7 @@ class DepthwiseConv2DDsp(Kernel):
         if not all(inside.all() for inside in taps(node, graph)):
             return "windows that lie beside the input"
         if self.form(node, graph) not in ("affine", "short"):
-            return "no short requantization"
+            return "a clamp within int8, or a requantization that is not short"
         return reject_overflow(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
