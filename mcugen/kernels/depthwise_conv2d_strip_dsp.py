@@ -26,6 +26,11 @@ from mcugen.ops.conv2d import output_range
 
 REACH = 4095  # bytes that an instruction adds to an address
 FAST = ("affine", "short")  # forms that the instructions compute
+OUTPUT: Mapping[str, float] = {
+    Form.CLAMPED: 28.5,
+    Form.SHIFTED: 34.0,
+    Form.WIDE: 57.0,
+}  # cycles of one of the others
 
 
 def channel_records(at: Layout, weights: Array, heads: Array) -> Array:
@@ -72,9 +77,9 @@ class DepthwiseConv2DStripDsp(Kernel):
         batches = schedule(at.taps, at.step)
         turn = sum(len(b.loads) + 1 + len(b.products) for b in batches) + (6 if at.outer > 1 else 0)
         group = at.outer * turn + {"affine": 26, "short": 36}.get(form, 12) + (8 if at.outer > 1 else 0)
-        channel = 42 + at.weights // 4 * (16 if form == "affine" else 22) + at.groups * group
+        channel = 42.0 + at.weights // 4 * (16 if form == "affine" else 22) + at.groups * group
         if form not in FAST:
-            channel += 100 + (25 if form == Form.CLAMPED else 50) * at.y[1]
+            channel += 100 + OUTPUT[form] * at.y[1]
         column = 16.5 if channels >= CHANNELS else 24.0 + 13.0 * channels
         copy = -(-at.rows // 2) * (30 + sum(70 + column * part.count for part in parts(at)))
         blocks = -(-channels // CHANNELS)
