@@ -10,21 +10,22 @@
 #include "mcugen_dsp.h"
 
 typedef struct {
-    const int32_t
-        *channels; /* of each output channel: what its outputs are made with, then bytes of weights */
+    /* Of each output channel: what its outputs are made with, then bytes of weights. */
+    const int32_t *channels;
     int32_t record, weights; /* words of an output channel; of its weights, in scratch */
     int32_t rounding, lo, hi;
     int32_t x_zero_point;
-    int32_t x_height, x_row, x_channels,
-        x_step; /* bytes of a row, and from a column of the strip to the next one */
+    int32_t x_height, x_channels;
+    int32_t x_row, x_step; /* bytes of a row, and from a column of the strip to the next one */
     int32_t y_width, depth_multiplier;
     int32_t stride_h, dilation_h, pad_top;
     int32_t together;                      /* output rows that share a strip, 1 or 2 */
     int32_t rows, planes, columns;         /* of x, and of the strip */
     int32_t second_strip, second_channels; /* words to those of the second output row */
+    int32_t parts;
+    /* Columns that are alike: the first word; how many; bytes into the row of both halves, -1 where there is none. */
     struct {
-        int32_t first, count,
-            x[2]; /* columns of the strip; bytes into the row for both halves, -1: outside of x */
+        int32_t first, count, x, x_top;
     } part[3];
 } mcugen_strip_t;
 
@@ -112,94 +113,131 @@ MCUGEN_DSP_FUNCTION void mcugen_strip_copy(const mcugen_strip_copy_t *copy)
 #endif
 }
 
-/* The strip of `channels` channels that begin at x, for output rows whose first row of x is `top`. */
-MCUGEN_DSP_FUNCTION void mcugen_strip_gather(const mcugen_strip_t *d, const int8_t *x, int32_t top,
-                                             int32_t channels, uint32_t *strip,
-                                             void (*copy_columns)(const mcugen_strip_copy_t *))
+/* What is under way. */
+typedef struct {
+    const mcugen_strip_t *d;
+    const int8_t *x;
+    int8_t *y, *out;          /* out: the output row */
+    uint32_t *strip;          /* where it begins */
+    const uint32_t *words;    /* of the block's first channel, for this output row */
+    const int32_t *channels;  /* for this output row */
+    int32_t row, row_end;     /* the strip's first output row */
+    int32_t rows, below;      /* output rows of the strip, and which of them it is */
+    int32_t first, next, end; /* input channels of the block */
+    mcugen_strip_walk_t walk;
+} mcugen_strip_rows_t;
+
+/* Where a half of a column is, in row `at` of x; `column`: bytes into the row. */
+static inline void mcugen_strip_half(const mcugen_strip_t *d, const int8_t *x, int32_t at, int32_t column,
+                                     const int8_t *padding, const int8_t **place, int32_t *step)
 {
-    const int8_t zero = (int8_t)d->x_zero_point;
-    const int8_t padding[4] = {zero, zero, zero, zero};
-    for (int32_t i = 0; i < d->rows; i += 2, strip += 4) {
-        const int32_t at[2] = {top, i + 1 < d->rows ? top + d->dilation_h : top};
-        for (int32_t k = 0; k < 3 && d->part[k].count > 0; ++k) {
-            uint32_t *const to = strip + 4 * d->planes * d->part[k].first;
-            mcugen_strip_copy_t copy = {{padding, padding}, {0, 0},           to,
-                                        16 * d->planes,     d->part[k].count, channels};
-            for (int32_t half = 0; half < 2; ++half) {
-                if (at[half] >= 0 && at[half] < d->x_height && d->part[k].x[half] >= 0) {
-                    copy.x[half] = x + at[half] * d->x_row + d->part[k].x[half];
-                    copy.step[half] = d->x_step;
-                }
+    const int32_t inside = at >= 0 && at < d->x_height && column >= 0;
+    *place = inside ? x + at * d->x_row + column : padding;
+    *step = inside ? d->x_step : 0;
+}
+
+/* Both halves of a strip's channels that begin at x, for output rows whose first row of x is `top`. */
+MCUGEN_DSP_FUNCTION void mcugen_strip_gather(const mcugen_strip_t *d, const int8_t *x, int32_t top,
+                                             int32_t channels, uint32_t *strip)
+{
+    const uint32_t zero = (uint32_t)(d->x_zero_point & 255) * UINT32_C(0x01010101);
+    const int8_t *const padding = (const int8_t *)(const void *)&zero;
+    mcugen_strip_copy_t copy;
+    copy.to_step = 16 * d->planes;
+    copy.channels = channels;
+    for (int32_t i = 0; i < d->rows; i += 2) {
+        const int32_t next = i + 1 < d->rows ? top + d->dilation_h : top;
+        for (int32_t k = 0; k < d->parts; ++k) {
+            copy.to = strip + d->part[k].first;
+            copy.count = d->part[k].count;
+            mcugen_strip_half(d, x, top, d->part[k].x, padding, &copy.x[0], &copy.step[0]);
+            mcugen_strip_half(d, x, next, d->part[k].x_top, padding, &copy.x[1], &copy.step[1]);
+            if (channels == 4) {
+                mcugen_strip_copy(&copy);
+            } else {
+                mcugen_strip_copy_few(&copy);
             }
-            copy_columns(&copy);
         }
         top += 2 * d->dilation_h;
+        strip += 4;
     }
 }
 
-/* One output row of the input channels first..end-1. strip: of the first one; y: the row. */
-MCUGEN_DSP_FUNCTION void mcugen_strip_outputs(const mcugen_strip_t *d, uint32_t *weights,
-                                              const uint32_t *strip, const int32_t *channels, int32_t first,
-                                              int32_t end, int8_t *y,
-                                              void (*walk_row)(const mcugen_strip_walk_t *))
+/* Output rows row_begin..row_end-1 are to be done: of the strip all is x's zero point at first. */
+MCUGEN_DSP_FUNCTION void mcugen_strip_begin(mcugen_strip_rows_t *rows, const mcugen_strip_t *d,
+                                            const int8_t *x, int8_t *y, int8_t *scratch, int32_t row_begin,
+                                            int32_t row_end)
 {
     const int32_t y_channels = d->x_channels * d->depth_multiplier;
-    const int32_t before = (d->y_width - 1) / 4 * 4;                 /* outputs before the last four */
-    const int32_t once = d->depth_multiplier == 1 ? end - first : 1; /* input channels in one call */
-    int32_t output = first * d->depth_multiplier;
-    mcugen_strip_walk_t walk = {
-        .weights = weights,
-        .y_step = y_channels,
-        .strip = strip,
-        .strip_step = d->depth_multiplier == 1 ? 4 : 0,
-        .reach = before * y_channels,
-        .last = d->y_width - before,
-        .channels = once * d->depth_multiplier,
-        .rounding = d->rounding,
-        .lo = d->lo,
-        .hi = d->hi,
-        .sums = (int32_t *)(void *)(weights + d->weights + 4 * d->planes * d->columns),
-    };
-    for (; first < end; first += once) {
-        walk.channel = channels + d->record * output;
-        walk.output = y + output;
-        walk_row(&walk);
-        walk.strip += once;
-        output += walk.channels;
-    }
-}
-
-/* Output rows row_begin..row_end-1. */
-MCUGEN_DSP_FUNCTION void mcugen_strip_rows(const mcugen_strip_t *d, const int8_t *x, int8_t *y,
-                                           int8_t *scratch, int32_t row_begin, int32_t row_end,
-                                           void (*copy_columns)(const mcugen_strip_copy_t *),
-                                           void (*walk_row)(const mcugen_strip_walk_t *))
-{
+    const int32_t before = (d->y_width - 1) / 4 * 4; /* outputs before the last four */
+    const uint32_t padding = mcugen_halves(d->x_zero_point, d->x_zero_point);
     uint32_t *const weights = (uint32_t *)(void *)scratch;
     uint32_t *const strip = weights + d->weights;
+    uint32_t *const end = strip + 4 * d->planes * d->columns;
+    for (uint32_t *at = strip; at != end; at += 4) {
+        at[0] = at[1] = at[2] = at[3] = padding;
+    }
+    rows->d = d;
+    rows->x = x;
+    rows->y = y;
+    rows->strip = strip;
+    rows->row = row_begin - d->together;
+    rows->row_end = row_end;
+    rows->rows = rows->below = 0;
+    rows->next = rows->end = d->x_channels;
+    rows->walk.weights = weights;
+    rows->walk.y_step = y_channels;
+    rows->walk.strip_step = d->depth_multiplier == 1 ? 4 : 0;
+    rows->walk.reach = before * y_channels;
+    rows->walk.last = d->y_width - before;
+    rows->walk.rounding = d->rounding;
+    rows->walk.lo = d->lo;
+    rows->walk.hi = d->hi;
+    rows->walk.sums = (int32_t *)(void *)end;
+}
+
+/* Whether anything is left to walk; then `walk` says what. Of the last four channels some are copied again, none is done
+ * again. */
+MCUGEN_DSP_FUNCTION int32_t mcugen_strip_next(mcugen_strip_rows_t *rows)
+{
+    const mcugen_strip_t *const d = rows->d;
     const int32_t y_row = d->y_width * d->x_channels * d->depth_multiplier;
-    const uint32_t padding = mcugen_halves(d->x_zero_point, d->x_zero_point);
-    for (int32_t i = 0; i < 4 * d->planes * d->columns; i += 4) {
-        strip[i] = strip[i + 1] = strip[i + 2] = strip[i + 3] = padding;
-    }
-    for (int32_t row = row_begin; row < row_end; row += d->together) {
-        int8_t *const out = y + row * y_row;
-        const int32_t second = d->together > 1 && row + 1 < row_end;
-        int32_t end;
-        for (int32_t first = 0; first < d->x_channels; first = end) {
-            /* Of the last four some are copied again, none is done again. */
-            const int32_t copied = mcugen_clamp(d->x_channels - 4, 0, first);
-            const uint32_t *const words = strip + (first - copied);
-            end = d->x_channels < 4 ? d->x_channels : copied + 4;
-            mcugen_strip_gather(d, x + copied, row * d->stride_h - d->pad_top, end - copied, strip,
-                                copy_columns);
-            mcugen_strip_outputs(d, weights, words, d->channels, first, end, out, walk_row);
-            if (second) {
-                mcugen_strip_outputs(d, weights, words + d->second_strip, d->channels + d->second_channels,
-                                     first, end, out + y_row, walk_row);
+    if (rows->next == rows->end) {
+        if (++rows->below < rows->rows) {
+            rows->words += d->second_strip;
+            rows->channels += d->second_channels;
+            rows->out += y_row;
+        } else {
+            if (rows->end == d->x_channels) {
+                rows->row += d->together;
+                rows->end = 0;
+                if (rows->row >= rows->row_end) {
+                    return 0;
+                }
+                rows->rows = mcugen_clamp(d->together, 1, rows->row_end - rows->row);
             }
+            const int32_t first = rows->end;
+            const int32_t copied = mcugen_clamp(d->x_channels - 4, 0, first);
+            const int32_t count = d->x_channels < 4 ? d->x_channels : 4;
+            mcugen_strip_gather(d, rows->x + copied, rows->row * d->stride_h - d->pad_top, count,
+                                rows->strip);
+            rows->below = 0;
+            rows->words = rows->strip + (first - copied);
+            rows->channels = d->channels;
+            rows->out = rows->y + rows->row * y_row;
+            rows->first = first;
+            rows->end = copied + count;
         }
+        rows->next = rows->first;
     }
+    const int32_t once = d->depth_multiplier == 1 ? rows->end - rows->next : 1;
+    const int32_t output = rows->next * d->depth_multiplier;
+    rows->walk.strip = rows->words + (rows->next - rows->first);
+    rows->walk.channel = rows->channels + d->record * output;
+    rows->walk.output = rows->out + output;
+    rows->walk.channels = once * d->depth_multiplier;
+    rows->next += once;
+    return 1;
 }
 
 #endif

@@ -85,8 +85,8 @@ class DepthwiseConv2DStripDsp(Kernel):
         blocks = -(-channels // CHANNELS)
         calls = blocks if each == 1 else channels
         strips = -(-at.y[0] // at.together)
-        row = calls * 135 + channels * each * channel
-        return at.y[0] * row + strips * (60 + blocks * (80 + copy)) + 100 + 9.0 * at.columns * at.planes
+        row = calls * 165 + channels * each * channel
+        return at.y[0] * row + strips * (60 + blocks * (125 + copy)) + 100 + 9.0 * at.columns * at.planes
 
     def scratch(self, node: Node, graph: Graph) -> int:
         at = layout(node, graph)
@@ -126,11 +126,9 @@ class DepthwiseConv2DStripDsp(Kernel):
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         at, form = layout(node, graph), self.form(node, graph)
-        few = self._channels(node, graph)[0] < CHANNELS
         context = {
             "form": form,
             "fast": form in FAST,
-            "few": few,
             "heads": 2 if form == "affine" else 3,
             "batches": schedule(at.taps, at.step),
             "outer": at.outer,
@@ -141,7 +139,7 @@ class DepthwiseConv2DStripDsp(Kernel):
             "step": at.step,
             "words": at.weights,
         }
-        return f"{self.name}_{at.shape}_{form}{'_few' if few else ''}", context
+        return f"{self.name}_{at.shape}_{form}", context
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         at, found = layout(node, graph), affine(node, graph)
@@ -160,10 +158,14 @@ class DepthwiseConv2DStripDsp(Kernel):
         weights = graph.constant(node.inputs[1])
         records = channel_records(at, weights.reshape(-1, weights.shape[3]), heads)
         channels, each = self._channels(node, graph)
-        copied = [
-            (p.first, p.count, tuple(-1 if x is None else x * channels for x in p.x)) for p in parts(at)
+        part = [
+            (
+                CHANNELS * at.planes * p.first,
+                p.count,
+                *(-1 if x is None else x * channels for x in p.x),
+            )
+            for p in parts(at)
         ]
-        nothing = (0, 0, (-1, -1))
         fields: dict[str, Value] = {
             "channels": tables.add(f"{layer}_channels", records),
             "record": records.shape[2],
@@ -185,6 +187,7 @@ class DepthwiseConv2DStripDsp(Kernel):
             "columns": at.columns,
             "second_strip": CHANNELS * at.second[0],
             "second_channels": records[0].size if at.second[1] else 0,
-            "part": tuple((copied + [nothing] * 3)[:3]),
+            "parts": len(part),
+            "part": tuple((part + [(0, 0, -1, -1)] * 3)[:3]),
         }
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=at.y[0])]
