@@ -19,9 +19,9 @@ typedef struct {
     int32_t x_row, x_step; /* bytes of a row, and from a column of the strip to the next one */
     int32_t y_width, depth_multiplier;
     int32_t stride_h, dilation_h, pad_top;
-    int32_t together;                      /* output rows that share a strip, 1 or 2 */
-    int32_t rows, planes, columns;         /* of x, and of the strip */
-    int32_t second_strip, second_channels; /* words to those of the second output row */
+    int32_t together;                 /* output rows that share a strip, 1 or 2 */
+    int32_t rows, planes, columns;    /* of x, and of the strip */
+    int32_t second_strip, second_odd; /* of the second output row: words; whether pairs begin a row earlier */
     int32_t parts;
     /* Columns that are alike: the first word; how many; bytes into the row of both halves, -1 where there is none. */
     struct {
@@ -50,7 +50,9 @@ typedef struct {
     const int32_t *channel;
     int8_t *output;      /* the first channel's first */
     int32_t reach, last; /* bytes from the first four to the last ones; outputs of those */
-    int32_t channels, rounding, lo, hi;
+    int32_t channels, rounding;
+    int32_t earlier; /* whether weights are paired from one row above */
+    int32_t lo, hi;
     int32_t *sums; /* where those of a row have place */
 } mcugen_strip_walk_t;
 
@@ -120,7 +122,6 @@ typedef struct {
     int8_t *y, *out;          /* out: the output row */
     uint32_t *strip;          /* where it begins */
     const uint32_t *words;    /* of the block's first channel, for this output row */
-    const int32_t *channels;  /* for this output row */
     int32_t row, row_end;     /* the strip's first output row */
     int32_t rows, below;      /* output rows of the strip, and which of them it is */
     int32_t first, next, end; /* input channels of the block */
@@ -190,6 +191,7 @@ MCUGEN_DSP_FUNCTION void mcugen_strip_begin(mcugen_strip_rows_t *rows, const mcu
     rows->walk.strip_step = d->depth_multiplier == 1 ? 4 : 0;
     rows->walk.reach = before * y_channels;
     rows->walk.last = d->y_width - before;
+    rows->walk.earlier = 0;
     rows->walk.rounding = d->rounding;
     rows->walk.lo = d->lo;
     rows->walk.hi = d->hi;
@@ -205,7 +207,7 @@ MCUGEN_DSP_FUNCTION int32_t mcugen_strip_next(mcugen_strip_rows_t *rows)
     if (rows->next == rows->end) {
         if (++rows->below < rows->rows) {
             rows->words += d->second_strip;
-            rows->channels += d->second_channels;
+            rows->walk.earlier = d->second_odd;
             rows->out += y_row;
         } else {
             if (rows->end == d->x_channels) {
@@ -223,7 +225,7 @@ MCUGEN_DSP_FUNCTION int32_t mcugen_strip_next(mcugen_strip_rows_t *rows)
                                 rows->strip);
             rows->below = 0;
             rows->words = rows->strip + (first - copied);
-            rows->channels = d->channels;
+            rows->walk.earlier = 0;
             rows->out = rows->y + rows->row * y_row;
             rows->first = first;
             rows->end = copied + count;
@@ -233,7 +235,7 @@ MCUGEN_DSP_FUNCTION int32_t mcugen_strip_next(mcugen_strip_rows_t *rows)
     const int32_t once = d->depth_multiplier == 1 ? rows->end - rows->next : 1;
     const int32_t output = rows->next * d->depth_multiplier;
     rows->walk.strip = rows->words + (rows->next - rows->first);
-    rows->walk.channel = rows->channels + d->record * output;
+    rows->walk.channel = d->channels + d->record * output;
     rows->walk.output = rows->out + output;
     rows->walk.channels = once * d->depth_multiplier;
     rows->next += once;

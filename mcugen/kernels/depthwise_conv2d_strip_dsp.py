@@ -34,17 +34,14 @@ OUTPUT: Mapping[str, float] = {
 
 
 def channel_records(at: Layout, weights: Array, heads: Array) -> Array:
-    """The kernel's table int32 [1 or 2, O, n]: heads [O, k], then bytes of the weights, two taps per word: their bottom
-    halves, bytes 0 and 1, top halves, bytes 2 and 3. weights: int8 [taps, O]. The second: of rows paired earlier."""
+    """The kernel's table int32 [O, n]: heads [O, k], then bytes of the weights, two pairs of taps per word: their
+    bottom halves, bytes 0 and 1, top halves, bytes 2 and 3. weights: int8 [taps, O]."""
+    pairs = np.full((at.weights, 2), -1)
+    pairs[: at.pairs] = at.sources()
     padded = np.concatenate([weights, np.zeros((1, weights.shape[1]), np.int8)])
-    tables = []
-    for earlier in range(1 + at.second[1]):
-        taps = np.full((at.weights, 2), -1)
-        taps[: len(at.places)] = [at.taps_of(place, earlier) for place in at.places]
-        halves = padded[taps].reshape(-1, 2, 2, weights.shape[1])  # word, tap, half, channel
-        packed = halves.transpose(3, 0, 2, 1).reshape(weights.shape[1], -1).view("<i4")
-        tables.append(np.concatenate([wrapped(heads), packed.astype(np.int32)], axis=1))
-    return np.stack(tables)
+    halves = padded[pairs].reshape(-1, 2, 2, weights.shape[1])  # word, pair, half, channel
+    packed = halves.transpose(3, 0, 2, 1).reshape(weights.shape[1], -1).view("<i4")
+    return np.concatenate([wrapped(heads), packed.astype(np.int32)], axis=1)
 
 
 class DepthwiseConv2DStripDsp(Kernel):
@@ -65,7 +62,7 @@ class DepthwiseConv2DStripDsp(Kernel):
         at = layout(node, graph)
         if len(at.taps) > UNROLLED:
             return f"filters of more than {UNROLLED} columns"
-        reach = max(at.taps) + (OUTPUTS - 1) * at.step
+        reach = max(tap for tap, _ in at.taps) + (OUTPUTS - 1) * at.step
         if WORD * max(reach, OUTPUTS * at.step, at.outer * at.outer_step) > REACH:
             return "outputs whose inputs lie too far apart"
         return reject_overflow(node, graph)
@@ -77,7 +74,8 @@ class DepthwiseConv2DStripDsp(Kernel):
         batches = schedule(at.taps, at.step)
         turn = sum(len(b.loads) + 1 + len(b.products) for b in batches) + (6 if at.outer > 1 else 0)
         group = at.outer * turn + {"affine": 26, "short": 36}.get(form, 12) + (8 if at.outer > 1 else 0)
-        channel = 42.0 + at.weights // 4 * (16 if form == "affine" else 22) + at.groups * group
+        unpacked = (16 if form == "affine" else 22) + 8 * at.second[1]
+        channel = 42.0 + at.weights // 4 * unpacked + at.groups * group
         if form not in FAST:
             channel += 100 + OUTPUT[form] * at.y[1]
         column = 16.5 if channels >= CHANNELS else 24.0 + 13.0 * channels
@@ -133,9 +131,10 @@ class DepthwiseConv2DStripDsp(Kernel):
             "batches": schedule(at.taps, at.step),
             "outer": at.outer,
             "x_turn": WORD * at.outer_step,
-            "w_turn": 4 * len(at.taps),
+            "w_turn": 4 * at.weights_step,
             "group": WORD * OUTPUTS * at.step,
             "taps": at.taps,
+            "odd": at.second[1] > 0,
             "step": at.step,
             "words": at.weights,
         }
@@ -168,7 +167,7 @@ class DepthwiseConv2DStripDsp(Kernel):
         ]
         fields: dict[str, Value] = {
             "channels": tables.add(f"{layer}_channels", records),
-            "record": records.shape[2],
+            "record": records.shape[1],
             "weights": at.weights,
             **more,
             "x_zero_point": graph.type(node.inputs[0]).zero_point,
@@ -186,7 +185,7 @@ class DepthwiseConv2DStripDsp(Kernel):
             "planes": at.planes,
             "columns": at.columns,
             "second_strip": CHANNELS * at.second[0],
-            "second_channels": records[0].size if at.second[1] else 0,
+            "second_odd": at.second[1],
             "parts": len(part),
             "part": tuple((part + [(0, 0, -1, -1)] * 3)[:3]),
         }

@@ -3,7 +3,8 @@
 A word holds two taps of one channel: of two neighbouring rows of the filter or, if it has one row, of two neighbouring
 columns. Words of the same two rows of x are a plane. A strip is int16 [column][plane][channel 0..3][2]. It is what one
 output row needs, or two that share most of their rows: where the second begins an odd number of rows below the first,
-its filter is paired from one row above.
+its filter is paired from one row above. Weights lie column by column, so that these pairs follow from the others: the
+filter has an odd number of rows then, whose last one is paired with nothing.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ class Batch:
 
 
 @lru_cache(maxsize=256)
-def schedule(taps: tuple[int, ...], step: int) -> tuple[Batch, ...]:
-    """Loads and products of four outputs whose first words lie `step` words apart; taps: words from there. As many taps
-    at once as there are registers for, and what a later one needs stays in them."""
+def schedule(taps: tuple[tuple[int, int], ...], step: int) -> tuple[Batch, ...]:
+    """Loads and products of four outputs whose first words lie `step` words apart; taps: words from there, and the word
+    of their weights. As many taps at once as there are registers for, and what a later one needs stays in them."""
 
     def operands(t: int) -> list[tuple[str, int]]:
-        return [("w", t), *(("x", taps[t] + k * step) for k in range(OUTPUTS))]
+        at, weights = taps[t]
+        return [("w", weights), *(("x", at + k * step) for k in range(OUTPUTS))]
 
     def next_use(operand: tuple[str, int], t: int) -> int:
         return next((u for u in range(t, len(taps)) if operand in operands(u)), len(taps))
@@ -59,7 +61,9 @@ def schedule(taps: tuple[int, ...], step: int) -> tuple[Batch, ...]:
         free = [r for r in REGISTERS if r not in held.values()]
         held |= {operand: free.pop(0 if operand[0] == "w" else -1) for operand in missing}
         products = (
-            (k, held["w", u], held["x", taps[u] + k * step]) for u in range(t, end) for k in range(OUTPUTS)
+            (k, held["w", taps[u][1]], held["x", taps[u][0] + k * step])
+            for u in range(t, end)
+            for k in range(OUTPUTS)
         )
         batches.append(Batch(tuple(load(operand) for operand in missing), tuple(products)))
         t = end
@@ -85,16 +89,19 @@ class Layout:
     part: int  # planes in one turn of the unrolled taps
     outer: int  # turns: from plane to plane, or along the only one
     outer_step: int  # words from one turn to the next
+    weights_step: int  # the same of weights
     step: int  # words from one output to the next
     apart: int  # columns of the strip from one tap to the next
-    taps: tuple[int, ...]  # unrolled: words from the output's first one
-    places: tuple[tuple[int, int], ...]  # row of the filter, pair of rows or columns; of all turns' taps
+    taps: tuple[
+        tuple[int, int], ...
+    ]  # unrolled: words from the output's first one, and from the turn's weights
+    pairs: int  # of taps
 
     @property
     def shape(self) -> str:
         """A name of all that the unrolled taps depend on."""
         turn = f"{self.outer}x{self.part}x{len(self.taps) // self.part}"
-        return f"{turn}_p{self.planes}_s{self.step}_d{self.apart}"
+        return f"{turn}_p{self.planes}_s{self.step}_d{self.apart}{'_odd' if self.second[1] else ''}"
 
     @property
     def groups(self) -> int:
@@ -104,20 +111,24 @@ class Layout:
     @property
     def weights(self) -> int:
         """Words of weights per output channel, a multiple of four."""
-        return -(-len(self.places) // 4) * 4
+        return -(-self.pairs // 4) * 4
 
     @property
     def second(self) -> tuple[int, int]:
         """Of the second output row of a strip: planes and rows from the first one's to its own."""
         return divmod(self.strides[0] // self.dilations[0] if self.together > 1 else 0, 2)
 
-    def taps_of(self, place: tuple[int, int], earlier: int) -> tuple[int, int]:
-        """The bottom and the top half's place in the filter [kh * kw], -1 where it has none. earlier: 1 where pairs of
-        rows begin one row above the filter."""
-        (kh, kw), (i, j) = self.kernel, place
-        both = ((i - earlier, j), (i + 1 - earlier, j)) if kh > 1 else ((0, 2 * j), (0, 2 * j + 1))
-        first, second = (a * kw + b if 0 <= a < kh and b < kw else -1 for a, b in both)
-        return first, second
+    def sources(self) -> list[tuple[int, int]]:
+        """Of all pairs of taps, as their weights lie: the bottom and the top half's place in the filter [kh * kw], -1
+        where it has none."""
+        (kh, kw), found = self.kernel, []
+        planes = self.outer * self.part if kh > 2 else 1
+        for pair in range(self.pairs):
+            j, p = divmod(pair, planes)
+            both = ((2 * p, j), (2 * p + 1, j)) if kh > 1 else ((0, 2 * j), (0, 2 * j + 1))
+            first, second = (a * kw + b if a < kh and b < kw else -1 for a, b in both)
+            found.append((first, second))
+        return found
 
 
 def layout(node: Node, graph: Graph) -> Layout:
@@ -142,12 +153,8 @@ def layout(node: Node, graph: Graph) -> Layout:
         part = outer_step = -(-pairs // outer)
         inner = length = along
         planes = max(outer * part + (rows - kh) // 2, -(-rows // 2))
-    step = stride * planes
-    turn = sorted(
-        ((j * apart * planes + p, p, j) for p in range(part) for j in range(inner)),
-        key=lambda tap: (tap[0] % step, tap[0]),
-    )
-    along_only = inner if pairs == 1 else 0
+    step, column = stride * planes, outer * part if pairs > 1 else 1
+    taps = ((j * apart * planes + p, j * column + p) for p in range(part) for j in range(inner))
     return Layout(
         *(x, y, kernel, strides, dilations, pads, flat),
         together=ROWS if share else 1,
@@ -158,10 +165,11 @@ def layout(node: Node, graph: Graph) -> Layout:
         part=part,
         outer=outer,
         outer_step=outer_step,
+        weights_step=part if pairs > 1 else inner,
         step=step,
         apart=apart,
-        taps=tuple(at for at, _, _ in turn),
-        places=tuple((2 * (t * part + p), t * along_only + j) for t in range(outer) for _, p, j in turn),
+        taps=tuple(sorted(taps, key=lambda tap: (tap[0] % step, tap[0]))),
+        pairs=length * column,
     )
 
 

@@ -75,7 +75,7 @@ def test_schedule_multiplies_every_tap(taps: tuple[int, ...], step: int) -> None
     """Registers hold what the products say, each of them is done once, and no word is loaded more often than used."""
     held: dict[str, tuple[str, int]] = {}
     done, loads = [], 0
-    for batch in schedule(taps, step):
+    for batch in schedule(tuple((at, t) for t, at in enumerate(taps)), step):
         for register, base, at in batch.loads:
             assert register in REGISTERS
             held[register] = (base, at)
@@ -94,7 +94,7 @@ def test_functions_of_one_name_are_one() -> None:
         kernel = (int(rng.integers(1, 9)), int(rng.integers(1, 9)))
         graph = random_depthwise(rng, kernel, True, channels=(1, 1), narrow=rng.random() < 0.2)
         at = layout(graph.nodes[0], graph)
-        function = (at.taps, at.step, at.outer, at.outer_step, at.weights)
+        function = (at.taps, at.step, at.outer, at.outer_step, at.weights, at.second[1])
         assert found.setdefault(at.shape, function) == function
     assert len(found) > 100
 
