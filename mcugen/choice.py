@@ -10,6 +10,7 @@ Nothing raises an error here if nothing fits: the smallest choice is made, and `
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -175,8 +176,10 @@ class _Chooser:
         if self.optimize is Optimize.RAM:
             return least
         tight, roomy = (self.within_ram(least, extra) for extra in (slack(least), max(ROOM, least // 4)))
-        slow = self.best_cycles(tight)
-        return roomy if roomy > tight and slow > PATIENCE * self.best_cycles(roomy) else tight
+        bounds = {c.arena for layer in self.candidates for c in layer}
+        levels = [tight, *sorted(level for level in bounds if tight < level < roomy), max(tight, roomy)]
+        enough = PATIENCE * self.best_cycles(levels[-1])
+        return levels[bisect_left(levels, True, key=lambda level: self.best_cycles(level) <= enough)]
 
     def within_ram(self, least: int, extra: int) -> int:
         """The least arena and so much more as the board's RAM has."""

@@ -27,22 +27,23 @@ typedef struct {
     "smlad " both ", " x ", " w ", " both "\n\t" \
     "sxtb16 " w ", " w "\n\t"                    \
     "smlad " first ", " x ", " w ", " first "\n\t"
-#define MCUGEN_DENSE_LOAD(a, b) \
-    "ldr r12, [r1, #" a "]\n\t" \
-    "ldr lr, [r1, #" b "]\n\t"
-/* Four inputs in r10 times four words, which lie up to 32 bytes before r1; the first two are loaded. */
-#define MCUGEN_DENSE_FOUR                                                                        \
-    "sxtb16 r11, r10, ror #8\n\t"                                                                \
-    "sxtb16 r10, r10\n\t" MCUGEN_DENSE_TWO("r10", "r2", "r6", "r12")                             \
-        MCUGEN_DENSE_TWO("r10", "r3", "r7", "lr") MCUGEN_DENSE_LOAD("-24", "-20")                \
-            MCUGEN_DENSE_TWO("r10", "r4", "r8", "r12") MCUGEN_DENSE_TWO("r10", "r5", "r9", "lr") \
-                MCUGEN_DENSE_LOAD("-16", "-12") MCUGEN_DENSE_TWO("r11", "r2", "r6", "r12")       \
-                    MCUGEN_DENSE_TWO("r11", "r3", "r7", "lr") MCUGEN_DENSE_LOAD("-8", "-4")      \
-                        MCUGEN_DENSE_TWO("r11", "r4", "r8", "r12") MCUGEN_DENSE_TWO("r11", "r5", "r9", "lr")
-#define MCUGEN_DENSE_STEP    \
-    "ldr r10, [r0], #4\n\t"  \
-    "ldr r12, [r1], #32\n\t" \
-    "ldr lr, [r1, #-28]\n\t" MCUGEN_DENSE_FOUR
+#define MCUGEN_DENSE_LOAD "ldmia r1!, {r12, lr}\n\t"
+/* Four inputs in r10 times eight words, of which the first two are loaded. */
+#define MCUGEN_DENSE_FOUR                                                                \
+    "sxtb16 r11, r10, ror #8\n\t"                                                        \
+    "sxtb16 r10, r10\n\t" MCUGEN_DENSE_TWO("r10", "r2", "r6", "r12")                     \
+        MCUGEN_DENSE_TWO("r10", "r3", "r7", "lr")                                        \
+            MCUGEN_DENSE_LOAD MCUGEN_DENSE_TWO("r10", "r4", "r8", "r12")                 \
+                MCUGEN_DENSE_TWO("r10", "r5", "r9", "lr")                                \
+                    MCUGEN_DENSE_LOAD MCUGEN_DENSE_TWO("r11", "r2", "r6", "r12")         \
+                        MCUGEN_DENSE_TWO("r11", "r3", "r7", "lr")                        \
+                            MCUGEN_DENSE_LOAD MCUGEN_DENSE_TWO("r11", "r4", "r8", "r12") \
+                                MCUGEN_DENSE_TWO("r11", "r5", "r9", "lr")
+/* The first two words one by one: behind the inputs' load a cycle less than by one instruction. */
+#define MCUGEN_DENSE_STEP   \
+    "ldr r10, [r0], #4\n\t" \
+    "ldr r12, [r1], #8\n\t" \
+    "ldr lr, [r1, #-4]\n\t" MCUGEN_DENSE_FOUR
 /* Up to the loop over blocks of channels, whose record r10 then is. */
 #define MCUGEN_DENSE_ENTER   \
     "push {r4-r11, lr}\n\t"  \
@@ -73,8 +74,8 @@ typedef struct {
     "cmp r12, #0\n\t"                                                                                   \
     "beq 5f\n\t"                                                                                        \
     "ldr r10, [r0, #32]\n\t"                                                                            \
-    "ldr r12, [r1], #32\n\t"                                                                            \
-    "ldr lr, [r1, #-28]\n\t" MCUGEN_DENSE_FOUR "5:\n\t"                                                 \
+    "ldr r12, [r1], #8\n\t"                                                                             \
+    "ldr lr, [r1, #-4]\n\t" MCUGEN_DENSE_FOUR "5:\n\t"                                                  \
     "ldr r12, [r0, #16]\n\t"                                                                            \
     "ldr lr, [r0, #28]\n\t"                                                                             \
     "str r1, [r0, #12]\n\t" MCUGEN_DENSE_APART("r2", "r6") MCUGEN_DENSE_APART("r3", "r7")               \

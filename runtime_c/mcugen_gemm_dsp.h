@@ -15,7 +15,7 @@ typedef struct {
     const mcugen_aligned_word_t *columns, *end;
     int32_t skip; /* mcugen_gemm_skip of the pairs of inputs */
     const uint32_t *weights;
-    const int32_t *channels, *channels_end; /* eight or ten words for four channels, at least four of them */
+    const int32_t *channels, *channels_end; /* eight words for four channels, at least four of them */
     int8_t *y[2];                           /* outputs of both pixels; equal where there is one pixel alone */
     int32_t rounding;                       /* 2 * zero point + 1 */
     int32_t pixels;                         /* twos of them, counted down to 0 */
@@ -116,8 +116,14 @@ MCUGEN_DSP_FUNCTION void mcugen_fill(int8_t *to, int32_t value, int32_t n)
         mcugen_store_word(to, four);
         to += 4;
     }
-    for (; n > 0; --n) {
-        *to++ = (int8_t)value;
+    if (n > 0) { /* no loop: compilers would call memset */
+        to[0] = (int8_t)value;
+        if (n > 1) {
+            to[1] = (int8_t)value;
+        }
+        if (n > 2) {
+            to[2] = (int8_t)value;
+        }
     }
 }
 
@@ -153,11 +159,13 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "smlad r8, r10, lr, r8\n\t"  \
     "smlad r9, r11, lr, r9\n\t"
 #define MCUGEN_GEMM_FOUR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR MCUGEN_GEMM_PAIR
-/* Up to the loop over channels, whose record r10 then is. */
+/* Up to the loop over pixels. On the stack: columns, weights, room for two words, the record. ADR counts from a multiple of
+ * four bytes, where a function need not begin. */
 #define MCUGEN_GEMM_ENTER                               \
     "push {r4-r11, lr}\n\t"                             \
-    "sub sp, sp, #40\n\t"                               \
+    "sub sp, sp, #48\n\t"                               \
     "mov r3, %0\n\t"                                    \
+    ".p2align 2\n\t"                                    \
     "adr.w r0, 2f\n\t"                                  \
     "ldr r2, [r3, #8]\n\t"                              \
     "ldr r4, [r3, #0]\n\t"                              \
@@ -168,41 +176,40 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "ldr r9, [r3, #32]\n\t"                             \
     "add r0, r0, r2\n\t"                                \
     "add r0, r0, #1\n\t" /* an address in Thumb code */ \
-    "str r0, [sp, #0]\n\t"                              \
-    "str r5, [sp, #4]\n\t"                              \
-    "str r3, [sp, #8]\n\t"                              \
-    "str r4, [sp, #12]\n\t"                             \
-    "str r7, [sp, #24]\n\t"                             \
-    "str r8, [sp, #28]\n\t"                             \
-    "str r6, [sp, #32]\n\t"                             \
-    "str r9, [sp, #36]\n\t"                             \
-    "3:\n\t" /* two pixels */                           \
-    "ldr r1, [r3, #12]\n\t"                             \
-    "ldr r2, [r3, #16]\n\t"                             \
-    "str r1, [sp, #16]\n\t"                             \
-    "str r2, [sp, #20]\n\t"                             \
-    "1:\n\t" /* four channels */                        \
-    "ldr r10, [sp, #20]\n\t"                            \
-    "ldr r1, [sp, #16]\n\t"                             \
-    "ldr r0, [sp, #12]\n\t"
+    "str r0, [sp, #20]\n\t"                             \
+    "str r5, [sp, #24]\n\t"                             \
+    "str r3, [sp, #28]\n\t"                             \
+    "str r4, [sp, #0]\n\t"                              \
+    "str r7, [sp, #32]\n\t"                             \
+    "str r8, [sp, #36]\n\t"                             \
+    "str r6, [sp, #40]\n\t"                             \
+    "str r9, [sp, #44]\n\t"
+/* Up to the loop over channels. */
+#define MCUGEN_GEMM_PIXELS    \
+    "3:\n\t" /* two pixels */ \
+    "ldr r1, [r3, #12]\n\t"   \
+    "ldr r2, [r3, #16]\n\t"   \
+    "str r1, [sp, #4]\n\t"    \
+    "str r2, [sp, #16]\n\t"   \
+    "1:\n\t" /* four channels */
 /* The sums, from those of the first pixel on; then r12 is the record. */
-#define MCUGEN_GEMM_SUMS                                                                                 \
-    "mov r3, r2\n\t"                                                                                     \
-    "mov r5, r4\n\t"                                                                                     \
-    "mov r7, r6\n\t"                                                                                     \
-    "mov r9, r8\n\t"                                                                                     \
-    "ldr pc, [sp, #0]\n\t"                                                                               \
-    "2:\n\t" MCUGEN_GEMM_FOUR MCUGEN_GEMM_FOUR MCUGEN_GEMM_FOUR MCUGEN_GEMM_FOUR "ldr r12, [sp, #4]\n\t" \
-    "cmp r0, r12\n\t"                                                                                    \
-    "bne 2b\n\t"                                                                                         \
-    "ldr r12, [sp, #20]\n\t"                                                                             \
-    "str r1, [sp, #16]\n\t"
+#define MCUGEN_GEMM_SUMS                                                                                  \
+    "mov r3, r2\n\t"                                                                                      \
+    "mov r5, r4\n\t"                                                                                      \
+    "mov r7, r6\n\t"                                                                                      \
+    "mov r9, r8\n\t"                                                                                      \
+    "ldr pc, [sp, #20]\n\t"                                                                               \
+    "2:\n\t" MCUGEN_GEMM_FOUR MCUGEN_GEMM_FOUR MCUGEN_GEMM_FOUR MCUGEN_GEMM_FOUR "ldr r12, [sp, #24]\n\t" \
+    "cmp r0, r12\n\t"                                                                                     \
+    "bne 2b\n\t"                                                                                          \
+    "ldr r12, [sp, #16]\n\t"                                                                              \
+    "str r1, [sp, #4]\n\t"
 /* Bytes of the first pixel in r4, r2, r8, r6, of the second one in r5, `other`, r9, r7; the next record is r12. */
 #define MCUGEN_GEMM_STORE(other)                                                           \
-    "ldr r10, [sp, #24]\n\t"                                                               \
-    "ldr r11, [sp, #28]\n\t"                                                               \
-    "ldr r0, [sp, #32]\n\t"                                                                \
-    "str r12, [sp, #20]\n\t"                                                               \
+    "ldr r10, [sp, #32]\n\t"                                                               \
+    "ldr r11, [sp, #36]\n\t"                                                               \
+    "ldr r0, [sp, #40]\n\t"                                                                \
+    "str r12, [sp, #16]\n\t"                                                               \
     "strb " other ", [r11, #1]\n\t" /* the second pixel first: they may be in one place */ \
     "strb r9, [r11, #2]\n\t"                                                               \
     "strb r7, [r11, #3]\n\t"                                                               \
@@ -211,27 +218,70 @@ MCUGEN_DSP_FUNCTION void mcugen_copy(int8_t *to, const int8_t *from, int32_t n)
     "strb r8, [r10, #2]\n\t"                                                               \
     "strb r6, [r10, #3]\n\t"                                                               \
     "strb r4, [r10], #4\n\t"                                                               \
-    "str r10, [sp, #24]\n\t"                                                               \
-    "str r11, [sp, #28]\n\t"                                                               \
+    "str r10, [sp, #32]\n\t"                                                               \
+    "str r11, [sp, #36]\n\t"                                                               \
     "cmp r12, r0\n\t"                                                                      \
     "bne 1b\n\t"                                                                           \
-    "ldr r3, [sp, #8]\n\t"                                                                 \
-    "ldr r1, [sp, #4]\n\t"                                                                 \
+    "ldr r3, [sp, #28]\n\t"                                                                \
+    "ldr r1, [sp, #24]\n\t"                                                                \
     "ldr r0, [r3, #36]\n\t"                                                                \
     "ldr r2, [r3, #40]\n\t"                                                                \
     "ldr r4, [r3, #44]\n\t"                                                                \
-    "str r1, [sp, #12]\n\t"                                                                \
+    "str r1, [sp, #0]\n\t"                                                                 \
     "add r1, r1, r2\n\t"                                                                   \
-    "str r1, [sp, #4]\n\t"                                                                 \
+    "str r1, [sp, #24]\n\t"                                                                \
     "add r10, r10, r4\n\t"                                                                 \
-    "str r10, [sp, #24]\n\t"                                                               \
+    "str r10, [sp, #32]\n\t"                                                               \
     "add r11, r11, r4\n\t"                                                                 \
-    "str r11, [sp, #28]\n\t"                                                               \
+    "str r11, [sp, #36]\n\t"                                                               \
     "subs r0, r0, #1\n\t"                                                                  \
     "str r0, [r3, #36]\n\t"                                                                \
     "bne 3b\n\t"                                                                           \
-    "add sp, sp, #40\n\t"                                                                  \
+    "add sp, sp, #48\n\t"                                                                  \
     "pop {r4-r11, lr}\n\t"
+/* Twice the sums a and b of both pixels to bytes. r10: e - 1 in its lowest byte, which is what shifts take; r11 the
+ * multiplier, lr the rounding. Whether the product is negative may be asked of the sum: one that rounds to 0 gives 0
+ * either way. */
+#define MCUGEN_GEMM_CHANNEL(a, b)       \
+    "ldr r10, [r12], #8\n\t"            \
+    "ldr r11, [r12, #-4]\n\t"           \
+    "lsl r0, lr, r10\n\t"               \
+    "add r3, r0, " a ", asr #31\n\t"    \
+    "add r0, r0, " b ", asr #31\n\t"    \
+    "smmlar " a ", " a ", r11, r3\n\t"  \
+    "smmlar " b ", " b ", r11, r0\n\t"  \
+    "asr " a ", " a ", r10\n\t"         \
+    "asr " b ", " b ", r10\n\t"         \
+    "ssat " a ", #8, " a ", asr #1\n\t" \
+    "ssat " b ", #8, " b ", asr #1\n\t"
+/* All of mcugen_gemm_raw; `sums` adds products to first values, as MCUGEN_GEMM_SUMS does. */
+#define MCUGEN_GEMM_RAW(sums)                                                                \
+    MCUGEN_GEMM_ENTER MCUGEN_GEMM_PIXELS                                                     \
+        "ldr r10, [sp, #16]\n\t"                                                             \
+        "ldr r1, [sp, #4]\n\t"                                                               \
+        "ldr r0, [sp, #0]\n\t"                                                               \
+        "ldr r4, [r10, #0]\n\t"                                                              \
+        "ldr r2, [r10, #8]\n\t"                                                              \
+        "ldr r8, [r10, #16]\n\t"                                                             \
+        "ldr r6, [r10, #24]\n\t"                                                             \
+        "asr r4, r4, #8\n\t"                                                                 \
+        "add r2, r2, r4\n\t"                                                                 \
+        "asr r8, r8, #8\n\t"                                                                 \
+        "add r6, r6, r8\n\t" sums                                                            \
+        "ldr lr, [sp, #44]\n\t" /* twice the sums; both channels' without the first's */     \
+        "sub r2, r2, r4\n\t"                                                                 \
+        "sub r3, r3, r5\n\t"                                                                 \
+        "sub r6, r6, r8\n\t"                                                                 \
+        "sub r7, r7, r9\n\t"                                                                 \
+        "lsl r4, r4, #1\n\t"                                                                 \
+        "lsl r5, r5, #1\n\t"                                                                 \
+        "lsl r8, r8, #1\n\t"                                                                 \
+        "lsl r9, r9, #1\n\t"                                                                 \
+        "asr r2, r2, #7\n\t"                                                                 \
+        "asr r1, r3, #7\n\t"                                                                 \
+        "asr r6, r6, #7\n\t"                                                                 \
+        "asr r7, r7, #7\n\t" MCUGEN_GEMM_CHANNEL("r4", "r5") MCUGEN_GEMM_CHANNEL("r2", "r1") \
+            MCUGEN_GEMM_CHANNEL("r8", "r9") MCUGEN_GEMM_CHANNEL("r6", "r7") MCUGEN_GEMM_STORE("r1")
 #else
 /* A channel's sum for one pixel and that plus 256 times the next channel's, from their first values on. */
 static inline void mcugen_gemm_two(const mcugen_gemm_t *gemm, int32_t pixel, const uint32_t *w, int32_t *one,
@@ -242,6 +292,21 @@ static inline void mcugen_gemm_two(const mcugen_gemm_t *gemm, int32_t pixel, con
         *one = mcugen_smlad(*x, mcugen_sxtb16(*w), *one);
         w += 2;
     }
+}
+
+/* First values of a channel's sum, and of that plus 256 times the next one's; bytes of sums. See mcugen_gemm_raw. */
+static inline void mcugen_gemm_raw_begin(const int32_t *channel, int32_t *one, int32_t *both)
+{
+    *one = channel[0] >> 8;
+    *both = mcugen_wrapping_add(*one, channel[2]);
+}
+
+static inline void mcugen_gemm_raw_end(const mcugen_gemm_t *gemm, const int32_t *channel, int32_t one,
+                                       int32_t both, int8_t bytes[2])
+{
+    const int32_t other = mcugen_wrapping_add(both, ~one + 1) >> 8;
+    bytes[0] = (int8_t)mcugen_requantize_short(one, channel[1], -(channel[0] & 255) - 1, gemm->rounding);
+    bytes[1] = (int8_t)mcugen_requantize_short(other, channel[3], -(channel[2] & 255) - 1, gemm->rounding);
 }
 
 /* Four channels' outputs; the second pixel first: both may be in one place. */
@@ -272,48 +337,10 @@ static inline void mcugen_gemm_next(mcugen_gemm_t *gemm)
 MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
-/* Twice the sums a and b of both pixels to bytes. r10: e - 1 in its lowest byte, which is what shifts take; r11 the
- * multiplier, lr the rounding. Whether the product is negative may be asked of the sum: one that rounds to 0 gives 0
- * either way. */
-#define MCUGEN_CHANNEL(a, b)            \
-    "ldr r10, [r12], #8\n\t"            \
-    "ldr r11, [r12, #-4]\n\t"           \
-    "lsl r0, lr, r10\n\t"               \
-    "add r3, r0, " a ", asr #31\n\t"    \
-    "add r0, r0, " b ", asr #31\n\t"    \
-    "smmlar " a ", " a ", r11, r3\n\t"  \
-    "smmlar " b ", " b ", r11, r0\n\t"  \
-    "asr " a ", " a ", r10\n\t"         \
-    "asr " b ", " b ", r10\n\t"         \
-    "ssat " a ", #8, " a ", asr #1\n\t" \
-    "ssat " b ", #8, " b ", asr #1\n\t"
-    __asm volatile(MCUGEN_GEMM_ENTER
-                   "ldr r4, [r10, #0]\n\t"
-                   "ldr r2, [r10, #8]\n\t"
-                   "ldr r8, [r10, #16]\n\t"
-                   "ldr r6, [r10, #24]\n\t"
-                   "asr r4, r4, #8\n\t"
-                   "add r2, r2, r4\n\t"
-                   "asr r8, r8, #8\n\t"
-                   "add r6, r6, r8\n\t" MCUGEN_GEMM_SUMS
-                   "ldr lr, [sp, #36]\n\t" /* twice the sums; both channels' without the first's */
-                   "sub r2, r2, r4\n\t"
-                   "sub r3, r3, r5\n\t"
-                   "sub r6, r6, r8\n\t"
-                   "sub r7, r7, r9\n\t"
-                   "lsl r4, r4, #1\n\t"
-                   "lsl r5, r5, #1\n\t"
-                   "lsl r8, r8, #1\n\t"
-                   "lsl r9, r9, #1\n\t"
-                   "asr r2, r2, #7\n\t"
-                   "asr r1, r3, #7\n\t"
-                   "asr r6, r6, #7\n\t"
-                   "asr r7, r7, #7\n\t" MCUGEN_CHANNEL("r4", "r5") MCUGEN_CHANNEL("r2", "r1")
-                       MCUGEN_CHANNEL("r8", "r9") MCUGEN_CHANNEL("r6", "r7") MCUGEN_GEMM_STORE("r1")
+    __asm volatile(MCUGEN_GEMM_RAW(MCUGEN_GEMM_SUMS)
                    :
                    : "r"(gemm)
                    : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
-#undef MCUGEN_CHANNEL
 #else
     for (; gemm->pixels > 0; --gemm->pixels) {
         const uint32_t *block = gemm->weights;
@@ -321,15 +348,10 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
             int8_t bytes[2][4];
             for (int32_t p = 0; p < 2; ++p) {
                 for (int32_t k = 0; k < 4; k += 2) {
-                    const int32_t *channel = four + 2 * k;
-                    int32_t one = channel[0] >> 8;
-                    int32_t both = mcugen_wrapping_add(one, channel[2]);
+                    int32_t one, both;
+                    mcugen_gemm_raw_begin(four + 2 * k, &one, &both);
                     mcugen_gemm_two(gemm, p, block + k / 2, &one, &both);
-                    const int32_t other = mcugen_wrapping_add(both, ~one + 1) >> 8;
-                    bytes[p][k] = (int8_t)mcugen_requantize_short(one, channel[1], -(channel[0] & 255) - 1,
-                                                                  gemm->rounding);
-                    bytes[p][k + 1] = (int8_t)mcugen_requantize_short(
-                        other, channel[3], -(channel[2] & 255) - 1, gemm->rounding);
+                    mcugen_gemm_raw_end(gemm, four + 2 * k, one, both, bytes[p] + k);
                 }
             }
             mcugen_gemm_store(gemm, bytes);
@@ -340,59 +362,60 @@ MCUGEN_DSP_FUNCTION void mcugen_gemm_raw(mcugen_gemm_t *gemm)
 #endif
 }
 
-/* The same where outputs are of mcugen_requantize_affine. Ten words for four channels: the first values of both sums, of
- * channels 0 and 1 and of 0 alone, of 2 and 3 and of 2 alone, where that of both has the second one's offset; the offset
- * of channel 0, multipliers of 0 and 1, the offset of 2, multipliers of 2 and 3. */
+/* The same where outputs are of mcugen_requantize_affine. Of four channels k there are b[k], bias * 256 plus the offset,
+ * and the multipliers m[k]: b[0], m[0], m[1], b[2], m[2], m[3], and b[1], b[3], with which sums of two begin. */
 MCUGEN_DSP_FUNCTION void mcugen_gemm_affine(mcugen_gemm_t *gemm)
 {
 #if MCUGEN_DSP_INSTRUCTIONS
-    __asm volatile(MCUGEN_GEMM_ENTER "ldmia r10!, {r2, r4, r6, r8}\n\t"
-                                     "str r10, [sp, #20]\n\t" MCUGEN_GEMM_SUMS
-                                     "ldmia r12!, {r0, r1, r10, r11, lr}\n\t"
-                                     "sub r2, r2, r4\n\t"
-                                     "sub r3, r3, r5\n\t"
-                                     "sub r6, r6, r8\n\t"
-                                     "sub r7, r7, r9\n\t"
-                                     "add r4, r0, r4, lsl #8\n\t"
-                                     "add r5, r0, r5, lsl #8\n\t"
-                                     "ldr r0, [r12], #4\n\t"
-                                     "add r8, r11, r8, lsl #8\n\t"
-                                     "add r9, r11, r9, lsl #8\n\t"
-                                     "smmul r4, r4, r1\n\t"
-                                     "smmul r5, r5, r1\n\t"
-                                     "smmul r2, r2, r10\n\t"
-                                     "smmul r3, r3, r10\n\t"
-                                     "smmul r8, r8, lr\n\t"
-                                     "smmul r9, r9, lr\n\t"
-                                     "smmul r6, r6, r0\n\t"
-                                     "smmul r7, r7, r0\n\t"
-                                     "ssat r4, #8, r4, asr #11\n\t"
-                                     "ssat r5, #8, r5, asr #11\n\t"
-                                     "ssat r2, #8, r2, asr #11\n\t"
-                                     "ssat r3, #8, r3, asr #11\n\t"
-                                     "ssat r8, #8, r8, asr #11\n\t"
-                                     "ssat r9, #8, r9, asr #11\n\t"
-                                     "ssat r6, #8, r6, asr #11\n\t"
-                                     "ssat r7, #8, r7, asr #11\n\t" MCUGEN_GEMM_STORE("r3")
+    __asm volatile(MCUGEN_GEMM_ENTER
+                   "mov r1, #0\n\t"
+                   "str r1, [sp, #8]\n\t"
+                   "str r1, [sp, #12]\n\t" MCUGEN_GEMM_PIXELS "ldm sp, {r0, r1, r4, r8, r10}\n\t"
+                   "ldr r2, [r10, #24]\n\t"
+                   "ldr r6, [r10, #28]\n\t" MCUGEN_GEMM_SUMS "ldmia r12!, {r0, r1, r10, r11, lr}\n\t"
+                   "sub r2, r2, r4\n\t"
+                   "sub r3, r3, r5\n\t"
+                   "sub r6, r6, r8\n\t"
+                   "sub r7, r7, r9\n\t"
+                   "add r4, r0, r4, lsl #8\n\t"
+                   "add r5, r0, r5, lsl #8\n\t"
+                   "ldr r0, [r12], #12\n\t"
+                   "add r8, r11, r8, lsl #8\n\t"
+                   "add r9, r11, r9, lsl #8\n\t"
+                   "smmul r4, r4, r1\n\t"
+                   "smmul r5, r5, r1\n\t"
+                   "smmul r2, r2, r10\n\t"
+                   "smmul r3, r3, r10\n\t"
+                   "smmul r8, r8, lr\n\t"
+                   "smmul r9, r9, lr\n\t"
+                   "smmul r6, r6, r0\n\t"
+                   "smmul r7, r7, r0\n\t"
+                   "ssat r4, #8, r4, asr #11\n\t"
+                   "ssat r5, #8, r5, asr #11\n\t"
+                   "ssat r2, #8, r2, asr #11\n\t"
+                   "ssat r3, #8, r3, asr #11\n\t"
+                   "ssat r8, #8, r8, asr #11\n\t"
+                   "ssat r9, #8, r9, asr #11\n\t"
+                   "ssat r6, #8, r6, asr #11\n\t"
+                   "ssat r7, #8, r7, asr #11\n\t" MCUGEN_GEMM_STORE("r3")
                    :
                    : "r"(gemm)
                    : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
 #else
     for (; gemm->pixels > 0; --gemm->pixels) {
         const uint32_t *block = gemm->weights;
-        for (const int32_t *four = gemm->channels; four != gemm->channels_end; four += 10) {
+        for (const int32_t *four = gemm->channels; four != gemm->channels_end; four += 8) {
             int8_t bytes[2][4];
             for (int32_t p = 0; p < 2; ++p) {
                 for (int32_t k = 0; k < 4; k += 2) {
-                    const int32_t *first = four + k;
-                    const int32_t *scale = four + 4 + 3 * (k / 2);
-                    int32_t both = first[0];
-                    int32_t one = first[1];
+                    const int32_t *channel = four + 3 * (k / 2);
+                    int32_t one = 0;
+                    int32_t both = four[6 + k / 2];
                     mcugen_gemm_two(gemm, p, block + k / 2, &one, &both);
-                    const int32_t scaled = mcugen_wrapping_add(mcugen_shift_left(one, 8), scale[0]);
-                    bytes[p][k] = (int8_t)mcugen_requantize_affine(scaled, scale[1]);
+                    const int32_t scaled = mcugen_wrapping_add(mcugen_shift_left(one, 8), channel[0]);
+                    bytes[p][k] = (int8_t)mcugen_requantize_affine(scaled, channel[1]);
                     bytes[p][k + 1] =
-                        (int8_t)mcugen_requantize_affine(mcugen_wrapping_add(both, ~one + 1), scale[2]);
+                        (int8_t)mcugen_requantize_affine(mcugen_wrapping_add(both, ~one + 1), channel[2]);
                 }
             }
             mcugen_gemm_store(gemm, bytes);
@@ -442,6 +465,7 @@ MCUGEN_DSP_FUNCTION const uint32_t *mcugen_gemm_sums(const mcugen_aligned_word_t
                    "ldm r12, {r0-r3, r12}\n\t"
                    "push {r4-r11, lr}\n\t"
                    "push {r2, r3}\n\t"
+                   ".p2align 2\n\t"
                    "adr.w lr, 2f\n\t"
                    "add lr, lr, r12\n\t"
                    "add lr, lr, #1\n\t"

@@ -84,6 +84,8 @@ def test_balanced_takes_more_arena_rather_than_wait(kernels: Kernels, cycles: in
     kernels.add("fast", Cost(100, scratch=2049))
     assert chosen(chain(4000, 4000), "balanced") == ["plain"]
     assert chosen(chain(8200, 8200), "balanced") == [wanted]
+    kernels.add("between", Cost(120, scratch=300))  # less than a quarter slower than the best: it is enough
+    assert chosen(chain(8200, 8200), "balanced") == ["between" if wanted == "fast" else "plain"]
 
 
 def test_balanced_takes_scratch_where_the_arena_has_room(kernels: Kernels) -> None:

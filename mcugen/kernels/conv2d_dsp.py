@@ -11,7 +11,7 @@ the same where output_affine.py finds the shortest requantization. *Plain*: any 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,8 +37,7 @@ from mcugen.ops.op import limits
 BATCH = 8  # twos of pixels at most, if their columns take no more than
 BATCH_BYTES = 256
 BATCH_SHARE = 64  # and this part of the layer's inputs and outputs
-# Of each way to compute sums: words of four channels' records, and what the layer's comment says.
-WORDS = {"affine": 10, "raw": 8, "plain": 0}
+# Of each way to compute sums, what the layer's comment says.
 SUMS = {
     "affine": "two in a word, requantized by one multiplication, proved equal at every step of the output",
     "raw": "two in a word",
@@ -108,9 +107,16 @@ class Window:
         )
 
 
+def merged_groups(groups: int, group_out: int) -> int:
+    """How many groups are computed as one, their weights 0 for each other's inputs: as many as have together no more
+    than the four outputs that are computed at least."""
+    return max(m for m in range(1, max(4 // group_out, 1) + 1) if groups % m == 0)
+
+
 def window(node: Node, graph: Graph) -> Window:
     """How the kernel walks over a layer."""
     g = geometry(node, graph)
+    g = replace(g, groups=g.groups // merged_groups(g.groups, g.y_channels // g.groups))
     row_pixels = g.y[1]
     whole_rows = g.kernel[1] == g.x[1] and g.y[1] == 1 and g.pads[1] == 0 and g.groups == g.planes == 1
     if g.kernel == g.strides == (1, 1) and g.pads == (0, 0) and g.x == g.y:  # pixels are one row
@@ -146,17 +152,28 @@ def run_order(run: int) -> Array:
     return np.concatenate([fours, np.arange(run // 4 * 4, run)])
 
 
-def column_weights(node: Node, graph: Graph, w: Window) -> Array:
+def column_weights(node: Node, graph: Graph, w: Window, order: Callable[[int], Array] = run_order) -> Array:
     """int64 [groups, blocks, 4, 2 * pairs]: weights in the order of columns, 0 where nothing is."""
     weights, g = graph.constant(node.inputs[1]).astype(np.int64), w.g
     if g.planes > 1:
         weights = weights.transpose(0, 3, 1, 2)
+    elif g.groups != (groups := geometry(node, graph).groups):
+        weights = side_by_side(weights, groups, groups // g.groups)
     by_tap = weights.reshape(g.groups, g.y_channels // g.groups, g.planes, g.kernel[0], w.runs, w.run)
-    by_run = by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run)[..., run_order(w.run)]
+    by_run = by_tap.swapaxes(3, 4).reshape(*by_tap.shape[:2], -1, w.run)[..., order(w.run)]
     by_run = np.pad(by_run, [(0, 0)] * 3 + [(0, w.run % 2)])
     columns = by_run.reshape(*by_run.shape[:2], -1)
     columns = np.pad(columns, [(0, 0), (0, 1), (0, 2 * w.pairs - columns.shape[2])])  # channel -1 is 0
     return columns[:, block_channels(g.y_channels // g.groups)]
+
+
+def side_by_side(weights: Array, groups: int, merged: int) -> Array:
+    """[O, kh, kw, merged * I] of [O, kh, kw, I] in groups: those of `merged` of them beside each other, 0 elsewhere."""
+    o, kh, kw, i = weights.shape
+    wide = np.zeros((o, kh, kw, merged, i), weights.dtype)
+    channels = np.arange(o)
+    wide[channels, :, :, channels // (o // groups) % merged] = weights
+    return wide.reshape(o, kh, kw, merged * i)
 
 
 def by_block(values: Array, groups: int, fill: int, block: int = 4) -> Array:
@@ -207,7 +224,14 @@ def pixel_access(node: Node, graph: Graph, w: Window) -> Access:
     empty = (top >= bottom) | (left >= right)
     begin, end = (np.where(empty, 0, side) for side in (begin, end))
     written = t * g.y_channels
-    return Access(begin, end, written, written + g.y_channels, g.groups == 1, (Direction.ASCENDING,))
+    return Access(begin, end, written, written + g.y_channels, True, (Direction.ASCENDING,))
+
+
+def pair_access(node: Node, graph: Graph, w: Window) -> Access:
+    """Two pixels at a time, whose inputs are read until the last of the outputs of both is written."""
+    one = pixel_access(node, graph, w)
+    ends = np.minimum(one.write_end + w.g.y_channels, one.write_end[-1])
+    return replace(one, write_end=ends, atomic=False)
 
 
 def gather_cycles(w: Window) -> float:
@@ -253,7 +277,7 @@ class Conv2DDsp(Kernel):
         blocks = len(block_channels(group_out))
         way = sums(node, graph)
         if way != "plain":
-            block = (74.0 if way == "affine" else 106.0) + 15 * pairs + 6 * -(-pairs // 16)
+            block = (72.0 if way == "affine" else 106.0) + 15 * pairs + 6 * -(-pairs // 16)
             calls = 110.0 * (1 + (group_out > 4 and group_out % 4 > 0)) / w.batch + 30
         else:
             block, calls = (
@@ -262,6 +286,7 @@ class Conv2DDsp(Kernel):
                 + 6 * -(-pairs // 4),
                 60.0,
             )
+        calls += 70.0 * (group_out < 4)  # outputs are copied
         clamp = 2.0 * g.y_channels * (output_range(node, graph) != limits(DType.INT8))
         return 200.0 + twos * (g.groups * (blocks * block + calls + gather_cycles(w)) + 2 * clamp)
 
@@ -270,7 +295,8 @@ class Conv2DDsp(Kernel):
         return 8 * w.pairs * w.batch + (2 * w.run if w.padded else 0)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
-        return (pixel_access(node, graph, window(node, graph)), None, None)
+        w = window(node, graph)
+        return ((pixel_access if w.g.groups == 1 else pair_access)(node, graph, w), None, None)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         w, way = window(node, graph), sums(node, graph)
@@ -285,7 +311,7 @@ class Conv2DDsp(Kernel):
             else "",
             "" if way == "raw" else way,
         ]
-        context = {"sums": way, "words": WORDS[way], "pointwise": w.pointwise, "grouped": w.g.groups > 1}
+        context = {"sums": way, "pointwise": w.pointwise, "grouped": w.g.groups > 1}
         return "_".join([self.name, *filter(None, kinds)]), {
             **context,
             "constant_run": run,
@@ -339,16 +365,12 @@ class Conv2DDsp(Kernel):
 
 
 def affine_channels(node: Node, graph: Graph, groups: int) -> Array:
-    """int32 [groups, blocks, 10]: see mcugen_gemm_affine."""
+    """int32 [groups, blocks, 8]: see mcugen_gemm_affine."""
     found = affine(node, graph)
     assert found is not None
-    values = (folded_bias(node, graph), found.offset.astype(np.int64), found.multiplier.astype(np.int64))
-    bias, offset, multiplier = (by_block(v, groups, 0) for v in values)
-    one, both = bias[..., 0::2], bias[..., 0::2] + SCALE * bias[..., 1::2] + offset[..., 1::2]
-    starts = np.stack([both, one], axis=-1)
-    scales = np.stack([offset[..., 0::2], multiplier[..., 0::2], multiplier[..., 1::2]], axis=-1)
-    blocks = bias.shape[:2]
-    return wrapped(np.concatenate([starts.reshape(*blocks, 4), scales.reshape(*blocks, 6)], axis=-1))
+    bias = by_block(SCALE * folded_bias(node, graph) + found.offset, groups, 0)
+    multiplier = by_block(found.multiplier.astype(np.int64), groups, 0)
+    return wrapped(np.concatenate([bias, multiplier], axis=-1)[..., [0, 4, 5, 2, 6, 7, 1, 3]])
 
 
 def place_fields(w: Window, zero_point: int) -> dict[str, Value]:
@@ -371,16 +393,20 @@ def place_fields(w: Window, zero_point: int) -> dict[str, Value]:
         "pad_left": g.pads[1],
         "x_zero_point": zero_point,
     }
-    if not w.constant_run:
-        fields |= {
-            "kernel_height": g.kernel[0],
-            "runs": w.runs,
-            "run_step": g.dilations[1] * g.x_channels,
-            "dilation_w": g.dilations[1],
-            "span": w.span,
-            "span_channels": w.run // w.span,
-        }
-    return fields
+    return fields if w.constant_run else {**fields, **run_fields(w)}
+
+
+def run_fields(w: Window) -> dict[str, Value]:
+    """Descriptor fields: the runs of a window."""
+    g = w.g
+    return {
+        "kernel_height": g.kernel[0],
+        "runs": w.runs,
+        "run_step": g.dilations[1] * g.x_channels,
+        "dilation_w": g.dilations[1],
+        "span": w.span,
+        "span_channels": w.run // w.span,
+    }
 
 
 def raw_channels(node: Node, graph: Graph, groups: int, block: int = 4) -> Array:

@@ -16,6 +16,7 @@ from mcugen.kernels.conv2d_portable import (
     accumulator_bound,
     conv_access,
     geometry,
+    taps_inside,
     window_fields,
     x_fields,
 )
@@ -68,7 +69,6 @@ def weighted_int16_fields(node: Node, graph: Graph, tables: Tables, layer: str) 
 
 class Conv2DInt16x8(Kernel):
     name = "conv2d_int16x8"
-    dsp: ClassVar[bool] = False  # whether two products are done by one instruction
     ops: ClassVar[tuple[str, ...]] = ("conv2d", "fully_connected")
     types = ((DType.INT16, DType.INT16),)
     limits: ClassVar[tuple[str, ...]] = (
@@ -85,9 +85,15 @@ class Conv2DInt16x8(Kernel):
         return reject_int16(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
+        """As measured on the Cortex-M4 (per pixel, block of four channels, run of products, product)."""
         g = geometry(node, graph)
-        products = g.kernel[0] * g.kernel[1] * g.x_channels // g.groups
-        return (4.0 * products + 50.0) * g.y[0] * g.y[1] * g.y_channels
+        axes = zip(g.x, g.kernel, g.y, g.strides, g.dilations, g.pads, strict=True)
+        rows, columns = (taps_inside(*axis) for axis in axes)
+        pixels, blocks = g.y[0] * g.y[1] * g.groups, -(-g.y_channels // g.groups // 4)
+        joined = g.dilations[1] == g.groups == 1
+        runs = rows * blocks * (g.y[1] if joined else columns * g.groups)
+        products = rows * columns * blocks * g.x_channels
+        return 150.0 * pixels + 360.0 * pixels * blocks + 90.0 * runs + 17.0 * products
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (conv_access(node, graph), None, None)
@@ -96,8 +102,7 @@ class Conv2DInt16x8(Kernel):
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
-        name, context = variant_int16(self.name, node, graph)
-        return name, {**context, "dsp": self.dsp}
+        return variant_int16(self.name, node, graph)
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         g = geometry(node, graph)

@@ -34,16 +34,17 @@ def right_padding(node: Node, graph: Graph) -> int:
 
 
 def channel_records(weights: Array, bias: Array, multiplier: Array, shift: Array | None) -> Array:
-    """The kernel's table int32 [C, 5], see its template; weights int8 [3, 3, C], the others [C]."""
+    """The kernel's table int32, see its template: [C, 4], then bytes; weights int8 [3, 3, C], the others [C]."""
     w = weights.astype(np.int64) & 0xFF
 
     def word(*taps: tuple[int, int]) -> Array:
         return np.asarray(sum(w[i, j] << 8 * k for k, (i, j) in enumerate(taps)))
 
-    last = w[2, 2] << 24 | (0 if shift is None else shift.astype(np.int64) & 0xFF)
     low, high = word((0, 1), (0, 0), (1, 1), (1, 0)), word((2, 0), (0, 2), (2, 1), (1, 2))
-    columns = (low, high, last, bias.astype(np.int64), multiplier.astype(np.int64))
-    return wrapped(np.stack(columns, axis=1))
+    words = wrapped(np.stack((low, high, bias.astype(np.int64), multiplier.astype(np.int64)), axis=1))
+    rest = np.stack([w[2, 2], *([] if shift is None else [shift])], axis=1).astype(np.uint8).reshape(-1)
+    rest = np.pad(rest, (0, -rest.size % 4)).view("<i4")
+    return np.concatenate([words.reshape(-1), rest]).astype(np.int32)
 
 
 @dataclass(frozen=True)

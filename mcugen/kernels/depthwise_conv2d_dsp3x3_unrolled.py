@@ -19,18 +19,19 @@ REACH = 4095  # bytes that an instruction adds to an address
 
 
 def unrolled(node: Node, graph: Graph) -> dict[str, Any]:
-    """What the template prints: distances in bytes of columns (rows 0, 1, 2 of each) and of outputs."""
+    """What the template prints: distances in bytes of columns (rows 0, 1, 2 of each) and of outputs, from the byte
+    behind the first of each."""
     _, _, width, channels = graph.type(node.inputs[0]).shape
     zero_point = graph.type(node.inputs[0]).zero_point
 
     def column(j: int) -> list[int]:
-        return [(i * width + j) * channels for i in range(3)]
+        return [(i * width + j) * channels - 1 for i in range(3)]
 
     pairs = [
-        {"x": column(j) + column(j + 1), "y": [(j - 1) * channels, j * channels]}
+        {"x": column(j) + column(j + 1), "y": [(j - 1) * channels - 1, j * channels - 1]}
         for j in range(1, width - 1, 2)
     ]
-    tail = {"x": column(width - 1), "y": (width - 2) * channels} if width % 2 == 0 else None
+    tail = {"x": column(width - 1), "y": (width - 2) * channels - 1} if width % 2 == 0 else None
     both = zero_point & 0xFFFF if zero_point >= 0 else ~zero_point & 0xFFFF
     return {
         "width": width,
@@ -38,7 +39,7 @@ def unrolled(node: Node, graph: Graph) -> dict[str, Any]:
         "first": column(0),
         "pairs": pairs,
         "tail": tail,
-        "last": (width - 1) * channels,
+        "last": (width - 1) * channels - 1,
         "padding": f"{'mov' if zero_point >= 0 else 'mvn'} r4, #{both << 16 | both:#010x}",
     }
 

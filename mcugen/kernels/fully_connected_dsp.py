@@ -44,6 +44,13 @@ def is_shared(node: Node, graph: Graph) -> bool:
     return len(set(zip(scaling.multiplier.tolist(), scaling.shift.tolist(), strict=True))) == 1
 
 
+def reject_pixels(node: Node, graph: Graph) -> str | None:
+    """Why a node is no dense vector, if it is none."""
+    g = geometry(node, graph)
+    whole = g.kernel == g.x and g.pads == (0, 0) and g.groups == g.planes == 1
+    return None if g.y == (1, 1) and whole else "it is more than one vector"
+
+
 class FullyConnectedDsp(Kernel):
     name = "fully_connected_dsp"
     ops = ("conv2d", "fully_connected")
@@ -57,13 +64,9 @@ class FullyConnectedDsp(Kernel):
         return board.isa.dsp
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
-        g = geometry(node, graph)
-        whole = g.kernel == g.x and g.pads == (0, 0) and g.groups == g.planes == 1
-        if g.y != (1, 1) or not whole:
-            return "it is more than one vector"
-        overflow = reject_overflow(node, graph)
-        if overflow is not None:
-            return overflow
+        why = reject_pixels(node, graph) or reject_overflow(node, graph)
+        if why is not None:
+            return why
         return None if fits_raw(node, graph, columns(node, graph)) else "sums or scales that need more bits"
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:

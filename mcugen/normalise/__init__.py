@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from mcugen.check import check_graph
 from mcugen.ir import Graph
 from mcugen.normalise.annotations import take_annotations
+from mcugen.normalise.depthwise_form import depthwise_form
 from mcugen.normalise.drop_expand import drop_expand
 from mcugen.normalise.fold_affine import fold_affine
 from mcugen.normalise.fuse_clamp import fuse_clamp
@@ -31,12 +32,20 @@ PASSES = (
     fuse_clamp,
     take_annotations,
     fuse_pad,
+    depthwise_form,
     merge_reshapes,
     name_tensors,
 )
 
 
-TIDY = (merge_reshapes, fuse_pad, merge_reshapes, read_states, name_tensors)  # exact on integers, too
+TIDY = (  # exact on integers, too
+    merge_reshapes,
+    fuse_pad,
+    depthwise_form,
+    merge_reshapes,
+    read_states,
+    name_tensors,
+)
 
 
 def tidy(graph: Graph) -> Graph:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-from graphs import int8_type, one_node_graph
+from graphs import as_int16, int8_type, one_node_graph
 
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.ops import OPS
@@ -99,3 +101,22 @@ def random_depthwise(
     return one_node_graph(
         "depthwise_conv2d", operands, attrs, int8_type(y.shape, 1.0 if usual else 0.3, zero_point)
     )
+
+
+def int16_layer(
+    rng: np.random.Generator, graph: Graph, right: tuple[int, int], clamp: tuple[float, float] | None = None
+) -> Graph:
+    """A layer of int16 by int8 of the shapes of `graph`, rescaled with one rounding: sums times 16 bits are shifted to
+    the right by any number of bits between the two of `right`; biases take outputs to both ends of int16."""
+    graph = as_int16(graph)
+    node, w, b = graph.nodes[0], graph.tensors["w"], graph.tensors["b"]
+    assert w.type.quant is not None
+    x, y = graph.type(node.inputs[0]), graph.type(node.outputs[0])
+    shifts = rng.integers(right[0], right[1], len(w.type.quant.scale), endpoint=True)
+    scales = 2.0 ** (15 - shifts) * rng.uniform(0.51, 0.99, shifts.size) * y.scale / x.scale
+    quant = replace(w.type.quant, scale=tuple(float(np.float32(s)) for s in scales))
+    bias = (rng.uniform(-1, 1, shifts.size) * 2.0 ** np.minimum(shifts, 30)).astype(np.int64)
+    tensors = {"w": replace(w, type=replace(w.type, quant=quant)), "b": replace(b, data=bias)}
+    if clamp is not None:
+        graph = replace(graph, nodes=(node.with_attrs(clamp=clamp),))
+    return replace(graph, tensors={**graph.tensors, **tensors})

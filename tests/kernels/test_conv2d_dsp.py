@@ -13,7 +13,7 @@ from random_conv import random_conv, random_dense
 from mcugen.access import Direction
 from mcugen.ir import DType, Graph, Node, Quant, Tensor, TensorType
 from mcugen.kernels import KERNELS
-from mcugen.kernels.conv2d_dsp import sums
+from mcugen.kernels.conv2d_dsp import merged_groups, sums
 from mcugen.kernels.kernel import Tables
 from mcugen.ops import OPS
 
@@ -107,6 +107,10 @@ def special(rng: np.random.Generator) -> list[Graph]:
         conv(rng, (4, 4, 12), 8, (1, 1), shifts=(1, 31)),
         conv(rng, (4, 4, 12), 8, (2, 2), shifts=(0, 1)),
         conv(rng, (3, 3, 4), 4, (7, 7), pads=(4, 4, 4, 4)),
+        *(
+            conv(rng, (4, 4, 2 * g), o * g, (3, 2), groups=g, **same)
+            for g, o in ((2, 1), (3, 1), (4, 2), (6, 1), (8, 1))
+        ),
     ]
     few += relus(rng)
     return few
@@ -189,10 +193,20 @@ def at_the_edge(x: tuple[int, int, int], bias: int) -> Graph:
 @pytest.mark.parametrize("bias", [892, 893])
 def test_sums_at_the_edge(bias: int) -> None:
     """2^23 - 1 can be computed with two channels in a word, 2^23 cannot."""
-    for x, kernel in (((2, 3, 259), "conv2d_dsp"), ((1, 1, 259), "fully_connected_dsp")):
+    dense = "fully_connected_dsp" if bias == 892 else "fully_connected_rows_dsp"
+    for x, kernel in (((2, 3, 259), "conv2d_dsp"), ((1, 1, 259), dense)):
         graph = at_the_edge(x, bias)
         assert sums(graph.nodes[0], graph) == ("raw" if bias == 892 else "plain")
-        check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel=kernel if bias == 892 else "conv2d_dsp")
+        check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel=kernel)
+
+
+@pytest.mark.parametrize(
+    ("groups", "group_out", "merged"),
+    [(8, 1, 4), (6, 1, 3), (5, 1, 1), (4, 2, 2), (3, 2, 1), (4, 3, 1), (4, 4, 1)],
+)
+def test_groups_of_few_outputs_are_merged(groups: int, group_out: int, merged: int) -> None:
+    """Where the outputs of all together are no more than are computed anyway."""
+    assert merged_groups(groups, group_out) == merged
 
 
 def test_conditions_decide() -> None:
@@ -215,11 +229,14 @@ def test_most_layers_with_relu_are_requantized_by_one_multiplication() -> None:
 
 def test_over_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outputs that lie over the input as far as the access allows."""
-    leave_out(monkeypatch, [name for name in KERNELS if "winograd" in name])
+    leave_out(monkeypatch, [name for name in KERNELS if "winograd" in name or "direct" in name])
     rng = np.random.default_rng(10)
     shapes = [(8, 8), (12, 5), (5, 12)]
     graphs = [conv(rng, (7, 6, i), o, (3, 3), pads=(1, 1, 1, 1)) for i, o in shapes]
     graphs += [conv(rng, (7, 6, i), o) for i, o in shapes]
+    # Of two pixels the outputs of one group are written before the inputs of the next one are read.
+    graphs += [conv(rng, (5, 7, i), o, groups=4, strides=(2, 1)) for i, o in ((8, 8), (12, 24), (24, 12))]
+    graphs += [conv(rng, (7, 6, 8), 8, (3, 2), pads=(1, 0, 1, 1), strides=(1, 2), groups=2)]
     for graph in graphs:
         check_kernel(graph, 4, board=BOARD, builds=PLAIN, kernel="conv2d_dsp")
 

@@ -58,6 +58,15 @@ def test_sanitized() -> None:
     check_kernel(layers(4, 12), 4, board="cortex-m4", builds=BUILDS[1:], kernel=KERNEL.name)
 
 
+def test_bytes_of_a_channel() -> None:
+    """Nine weights, the bias, the multiplier; and the shift where one multiplication is not all."""
+    for graph in layers(6, 12):
+        node = graph.nodes[0]
+        channels = graph.type(node.outputs[0]).shape[3]
+        each = 17 if "affine" in KERNEL.variant(node, graph)[0] else 18
+        assert 0 <= KERNEL.constants(node, graph) - each * channels < 4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33"])
 def test_on_board(core: str) -> None:

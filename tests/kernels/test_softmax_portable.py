@@ -11,10 +11,11 @@ from mcugen.kernels import KERNELS
 from mcugen.place import Buffer, Plan
 from mcugen.plan_check import StepAccess, check_plan
 from tests.graphs import int8_type, one_node_graph
-from tests.kernels.harness import check_kernel
+from tests.kernels.harness import check_kernel, leave_out
 
 
-def test_shapes_and_scales() -> None:
+def test_shapes_and_scales(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_out(monkeypatch, ["softmax_table"])
     graphs = [
         one_node_graph("softmax", [int8_type(s, f, z)], {"beta": b}, int8_type(s, 1 / 256, -128))
         for s in ((1, 12), (3, 2), (1, 5, 4, 7), (1, 1), (1, 700))

@@ -49,6 +49,8 @@ FLOAT_INSTRUCTION = re.compile(
 )
 
 
+# As objdump writes ADR.
+ADDRESS_OF_CODE = re.compile(r"\t(adr|adr\.w)\t|\t(add|addw|add\.w|sub|subw|sub\.w)\t\w+, pc, #")
 SHF_WRITE = 1  # ELF: a section's flag
 
 
@@ -249,6 +251,29 @@ def test_hostile_names_stay_comments(zoo_libraries: dict[str, Path]) -> None:
         text = source.read_bytes()
         assert text.isascii() and b"??" not in text and b"\\\n" not in text
         assert max(map(len, text.splitlines())) <= 140
+
+
+@pytest.mark.parametrize("recipe", ["int8", "int16x8"])
+@pytest.mark.parametrize("opt", ["-O0", "-Os"])
+def test_addresses_of_code_are_counted_from_multiples_of_four(
+    recipe: str, opt: str, models: dict[str, Path], tmp_path: Path
+) -> None:
+    """ADR rounds the place it is at down to a multiple of four: a function that uses it must begin at one, which
+    compilers do not see to where they save space."""
+    board = "cortex-m4"
+    folder = mcugen.build(models["kws"], calib="random", board=board, out=tmp_path, quantize=recipe).path
+    command = cross(board)
+    used = []
+    for source in sources(folder):
+        compiled = tmp_path / f"{source.stem}.o"
+        run([*command, opt, "-std=c99", "-ffunction-sections", "-c", source, "-o", compiled])
+        code = run([command[0].removesuffix("gcc") + "objdump", "-d", compiled])
+        with compiled.open("rb") as file:
+            alignment = {s.name: s["sh_addralign"] for s in ELFFile(file).iter_sections()}
+        for section in re.split(r"Disassembly of section ", code)[1:]:
+            if ADDRESS_OF_CODE.search(section):
+                used.append(alignment[section.split(":", 1)[0]])
+    assert used and min(used) >= 4
 
 
 def test_lines_have_a_bearable_length(libraries: dict[str, Path]) -> None:

@@ -12,7 +12,6 @@
 #define MCUGEN_CODE SMALL_CODE_ATTR
 
 #include "mcugen_clamp_dsp.h"
-#include "mcugen_dense_dsp.h"
 #include "mcugen_dsp.h"
 #include "mcugen_fixed.h"
 #include "mcugen_gemm_dsp.h"
@@ -67,7 +66,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
     if (count >= 4) {
         gemm.columns = columns;
         gemm.end = columns + d->pairs * 2;
-        gemm.channels_end = gemm.channels + (count >> 2) * 10;
+        gemm.channels_end = gemm.channels + (count >> 2) * 8;
         gemm.pixels = pixels;
         gemm.y_next = 2 * d->y_channels - (count & ~3);
         gemm.y[0] = y;
@@ -78,7 +77,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
             gemm.end = columns + d->pairs * 2;
             gemm.weights += (count >> 2) * d->pairs * 2;
             gemm.channels = gemm.channels_end;
-            gemm.channels_end += 10;
+            gemm.channels_end += 8;
             gemm.pixels = pixels;
             gemm.y_next = 2 * d->y_channels - 4;
             gemm.y[0] = y + count - 4;
@@ -87,7 +86,7 @@ MCUGEN_CODE static inline void conv2d_dsp_runs_3x1_3_affine_pixels(const conv2d_
         }
         return;
     }
-    gemm.channels_end = gemm.channels + 10;
+    gemm.channels_end = gemm.channels + 8;
     gemm.y_next = 0;
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const mcugen_aligned_word_t *end = columns + d->pairs * 2;
@@ -206,66 +205,141 @@ MCUGEN_CODE static void conv2d_dsp_runs_3x1_3_affine(const conv2d_dsp_runs_3x1_3
     }
 }
 
-/* fully_connected_dsp: one dense vector, or a convolution whose window is the whole input; eight outputs at a time, no scratch.
+/* fully_connected_rows_dsp_3: one dense vector, or a convolution whose window is the whole input; 3 outputs at a time, no scratch.
  * y = clamp(requantize(bias + sum x * w) + zy); the bias holds the input's zero point. */
 typedef struct {
-    const uint32_t *weights;
-    const int32_t *channels; /* see mcugen_dense_raw */
-    int32_t rounding, lo, hi;
+    const uint32_t *weights; /* four of each row after four of the next one */
+    mcugen_output_dsp_t output;
+    int32_t form; /* of mcugen_store_dsp */
     int32_t depth, y_channels;
-} fully_connected_dsp_t;
+} fully_connected_rows_dsp_3_t;
 
-MCUGEN_CODE static void fully_connected_dsp(const fully_connected_dsp_t *d, const int8_t *x, int8_t *y)
-{
-    int8_t few[8] = { 0 };
-    const int32_t count = d->y_channels;
-    mcugen_dense_t dense;
-    dense.x = x;
-    dense.main_end = x + (d->depth & ~15);
-    dense.end = x + (d->depth & ~3);
-    dense.weights = d->weights;
-    dense.channels = d->channels;
-    dense.rounding = d->rounding;
-    dense.less_one = 0;
-    dense.multiplier = 0;
-    dense.has_rest = (d->depth & 3) != 0;
-    dense.rest = 0;
-    for (int32_t i = 0; i < (d->depth & 3); ++i) {
-        dense.rest |= ((uint32_t)dense.end[i] & 255u) << (8 * i);
-    }
-    dense.y = y;
-    dense.blocks = count >> 3;
-    if (dense.blocks != 0) {
-        mcugen_dense_raw(&dense);
-    }
-    if ((count & 7) != 0) { /* the last block begins early */
-        dense.blocks = 1;
-        dense.y = count < 8 ? few : dense.y - (8 - (count & 7));
-        mcugen_dense_raw(&dense);
-    }
-    if (count < 8) {
-        for (int32_t c = 0; c < count; ++c) {
-            y[c] = few[c];
-        }
-    }
-    if (d->lo > -128 || d->hi < 127) {
-        mcugen_clamp_bytes(y, count, d->lo, d->hi);
-    }
-}
-
-/* softmax_portable: exponentials of the differences to the row's maximum (in Q5.26), divided by their sum (in Q12.19).
- * Differences below diff_min count as 0. */
 typedef struct {
-    int32_t rows, depth;
-    int32_t multiplier, shift, diff_min;
-} softmax_portable_t;
+    const int8_t *x;
+    const uint32_t *w;
+    const int8_t *end;
+    int32_t sums[3];
+} fully_connected_rows_dsp_3_place_t;
 
-MCUGEN_CODE MCUGEN_NOINLINE static int32_t softmax_portable_exp(const softmax_portable_t *d, int32_t difference)
+/* Four inputs; on to the next weights. */
+MCUGEN_CODE MCUGEN_NOINLINE static void fully_connected_rows_dsp_3_four(fully_connected_rows_dsp_3_place_t *at, uint32_t inputs)
 {
-    return mcugen_exp_on_negative_values(mcugen_mbqm(difference, d->multiplier, d->shift));
+    const uint32_t even = mcugen_sxtb16(inputs);
+    const uint32_t odd = mcugen_sxtb16_ror8(inputs);
+    for (int32_t row = 0; row < 3; ++row) {
+        const uint32_t w = *at->w++;
+        const int32_t sum = mcugen_smlad(even, mcugen_sxtb16(w), at->sums[row]);
+        at->sums[row] = mcugen_smlad(odd, mcugen_sxtb16_ror8(w), sum);
+    }
 }
 
-MCUGEN_CODE static void softmax_portable(const softmax_portable_t *d, const int8_t *x, int8_t *y)
+/* From x to the end: inputs in eights. */
+MCUGEN_CODE static inline void fully_connected_rows_dsp_3_eights(fully_connected_rows_dsp_3_place_t *at)
+{
+#if MCUGEN_DSP_INSTRUCTIONS
+    /* r0 inputs, r1 weights, lr the end, from r2 on sums, from r8 on weights of the rows. */
+    __asm volatile("mov r12, %0\n\t"
+                   "push {r4-r12, lr}\n\t"
+                   "ldm r12, {r0, r1, lr}\n\t"
+                   "mov r2, #0\n\t"
+                   "mov r3, #0\n\t"
+                   "mov r4, #0\n\t"
+                   "1:\n\t"
+                   "ldr r7, [r0], #4\n\t"
+                   "ldr r8, [r1], #4\n\t"
+                   "ldr r9, [r1], #4\n\t"
+                   "ldr r10, [r1], #4\n\t"
+                   "sxtb16 r6, r7\n\t"
+                   "sxtb16 r7, r7, ror #8\n\t"
+                   "sxtb16 r12, r8\n\t"
+                   "sxtb16 r8, r8, ror #8\n\t"
+                   "smlad r2, r6, r12, r2\n\t"
+                   "smlad r2, r7, r8, r2\n\t"
+                   "sxtb16 r12, r9\n\t"
+                   "sxtb16 r9, r9, ror #8\n\t"
+                   "smlad r3, r6, r12, r3\n\t"
+                   "smlad r3, r7, r9, r3\n\t"
+                   "sxtb16 r12, r10\n\t"
+                   "sxtb16 r10, r10, ror #8\n\t"
+                   "smlad r4, r6, r12, r4\n\t"
+                   "smlad r4, r7, r10, r4\n\t"
+                   "ldr r7, [r0], #4\n\t"
+                   "ldr r8, [r1], #4\n\t"
+                   "ldr r9, [r1], #4\n\t"
+                   "ldr r10, [r1], #4\n\t"
+                   "sxtb16 r6, r7\n\t"
+                   "sxtb16 r7, r7, ror #8\n\t"
+                   "sxtb16 r12, r8\n\t"
+                   "sxtb16 r8, r8, ror #8\n\t"
+                   "smlad r2, r6, r12, r2\n\t"
+                   "smlad r2, r7, r8, r2\n\t"
+                   "sxtb16 r12, r9\n\t"
+                   "sxtb16 r9, r9, ror #8\n\t"
+                   "smlad r3, r6, r12, r3\n\t"
+                   "smlad r3, r7, r9, r3\n\t"
+                   "sxtb16 r12, r10\n\t"
+                   "sxtb16 r10, r10, ror #8\n\t"
+                   "smlad r4, r6, r12, r4\n\t"
+                   "smlad r4, r7, r10, r4\n\t"
+                   "cmp r0, lr\n\t"
+                   "bne 1b\n\t"
+                   "ldr r12, [sp, #32]\n\t"
+                   "stm r12!, {r0, r1, lr}\n\t"
+                   "stm r12, {r2, r3, r4}\n\t"
+                   "pop {r4-r12, lr}\n\t"
+                   :
+                   : "r"(at)
+                   : "r0", "r1", "r2", "r3", "r12", "cc", "memory");
+#else
+    for (; at->x != at->end; at->x += 4) {
+        fully_connected_rows_dsp_3_four(at, mcugen_load_word(at->x));
+    }
+#endif
+}
+
+MCUGEN_CODE static void fully_connected_rows_dsp_3(const fully_connected_rows_dsp_3_t *d, const int8_t *x, int8_t *y)
+{
+    const int32_t rest = d->depth & 3;
+    uint32_t last = 0;
+    fully_connected_rows_dsp_3_place_t at;
+    for (int32_t i = 0; i < rest; ++i) {
+        last |= ((uint32_t)x[d->depth - rest + i] & 255u) << (8 * i);
+    }
+    at.w = d->weights;
+    for (int32_t block = 0; block < d->y_channels; block += 3) {
+        const int32_t first = block;
+        for (int32_t row = 0; row < 3; ++row) {
+            at.sums[row] = 0;
+        }
+        at.x = x;
+        at.end = x + (d->depth & ~7);
+        if (at.x != at.end) {
+            fully_connected_rows_dsp_3_eights(&at);
+        }
+        if ((d->depth & 4) != 0) {
+            fully_connected_rows_dsp_3_four(&at, mcugen_load_word(at.x));
+        }
+        if (rest != 0) {
+            fully_connected_rows_dsp_3_four(&at, last);
+        }
+        mcugen_store_dsp(&d->output, at.sums, first, 3, d->form, y + first);
+    }
+}
+
+/* softmax_table: exponentials of the differences to the row's maximum, from a table in Q0.31, divided by their sum (in
+ * Q12.19). */
+typedef struct {
+    const int32_t *exponentials;
+    int32_t last; /* of the table, for larger differences too */
+    int32_t rows, depth;
+} softmax_table_t;
+
+MCUGEN_CODE static inline int32_t softmax_table_exp(const softmax_table_t *d, int32_t difference)
+{
+    return d->exponentials[difference < d->last ? difference : d->last];
+}
+
+MCUGEN_CODE static void softmax_table(const softmax_table_t *d, const int8_t *x, int8_t *y)
 {
     for (int32_t row = 0; row < d->rows; ++row) {
         int32_t max = -128;
@@ -274,20 +348,13 @@ MCUGEN_CODE static void softmax_portable(const softmax_portable_t *d, const int8
         }
         int32_t sum = 0;
         for (int32_t i = 0; i < d->depth; ++i) {
-            if (x[i] - max >= d->diff_min) {
-                sum += mcugen_rdbpot_positive(softmax_portable_exp(d, x[i] - max), 12);
-            }
+            sum += mcugen_rdbpot_positive(softmax_table_exp(d, max - x[i]), 12);
         }
         int32_t bits_over_unit;
         const int32_t reciprocal = mcugen_get_reciprocal(sum, 12, &bits_over_unit);
         /* y may be x: element i is read for the last time right before it is written. */
         for (int32_t i = 0; i < d->depth; ++i) {
-            const int32_t difference = x[i] - max;
-            if (difference < d->diff_min) {
-                y[i] = -128;
-            } else {
-                y[i] = mcugen_softmax_output(softmax_portable_exp(d, difference), reciprocal, bits_over_unit);
-            }
+            y[i] = mcugen_softmax_output(softmax_table_exp(d, max - x[i]), reciprocal, bits_over_unit);
         }
         x += d->depth;
         y += d->depth;
@@ -332,43 +399,40 @@ MCUGEN_CODE static void layer_0(small_t *net)
     MCUGEN_LAYER_DONE(net, 0);
 }
 
-/* Layer 1: fully_connected, kernel fully_connected_dsp
+/* Layer 1: fully_connected, kernel fully_connected_rows_dsp_3
  *   onnx:Gemm "dense"
  *   x int8[16] arena+54 -> y int8[3] arena+0
  *   |accumulator| <= 283,162, proved from the weights
  */
-static const fully_connected_dsp_t layer_1_d = {
+static const fully_connected_rows_dsp_3_t layer_1_d = {
     .weights = small_l1_weights,
-    .rounding = -51,
-    .lo = -128,
-    .hi = 127,
+    .output = { small_l1_bias, small_l1_multiplier, small_l1_shift, -26, -128, 127 },
+    .form = 0,
     .depth = 16,
     .y_channels = 3,
-    .channels = small_l1_channels,
 };
 
 MCUGEN_CODE static void layer_1(small_t *net)
 {
-    fully_connected_dsp(&layer_1_d, net->arena + 54, net->arena);
+    fully_connected_rows_dsp_3(&layer_1_d, net->arena + 54, net->arena);
     MCUGEN_LAYER_DONE(net, 1);
 }
 
-/* Layer 2: softmax, kernel softmax_portable
+/* Layer 2: softmax, kernel softmax_table
  *   onnx:Softmax "softmax"
  *   x int8[3] arena+0 -> y int8[3] arena+0 (in place)
  *   sum of exponentials <= 3 in Q12.19, from the number of elements
  */
-static const softmax_portable_t layer_2_d = {
+static const softmax_table_t layer_2_d = {
+    .exponentials = small_l2_exponentials,
+    .last = 255,
     .rows = 1,
     .depth = 3,
-    .multiplier = 1275217920,
-    .shift = 21,
-    .diff_min = -256,
 };
 
 MCUGEN_CODE static void layer_2(small_t *net)
 {
-    softmax_portable(&layer_2_d, net->arena, net->arena);
+    softmax_table(&layer_2_d, net->arena, net->arena);
     MCUGEN_LAYER_DONE(net, 2);
 }
 

@@ -12,8 +12,11 @@
 #endif
 
 extern const uint32_t small_l0_weights[12];
-extern const int32_t small_l0_channels[10];
-extern const uint32_t small_l1_weights[32];
-extern const int32_t small_l1_channels[16];
+extern const int32_t small_l0_channels[8];
+extern const uint32_t small_l1_weights[12];
+extern const int32_t small_l1_bias[3];
+extern const int32_t small_l1_multiplier[3];
+extern const int8_t small_l1_shift[3];
+extern const int32_t small_l2_exponentials[256];
 
 #endif
