@@ -50,7 +50,7 @@ class DepthwiseConv2DStripDsp(Kernel):
     row_block = ROWS
     limits = (
         f"filters of at most {UNROLLED} columns, or of at most two rows",
-        "strides and filters that keep four outputs within 4 kB of scratch",
+        "strides and filters that keep four outputs, and a channel's weights, within 4 kB of scratch",
         "sums that fit 32 bits, proved from the weights",
     )
     headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_output_affine.h", "mcugen_strip_dsp.h")
@@ -63,8 +63,8 @@ class DepthwiseConv2DStripDsp(Kernel):
         if len(at.taps) > UNROLLED:
             return f"filters of more than {UNROLLED} columns"
         reach = max(tap for tap, _ in at.taps) + (OUTPUTS - 1) * at.step
-        if WORD * max(reach, OUTPUTS * at.step, at.outer * at.outer_step) > REACH:
-            return "outputs whose inputs lie too far apart"
+        if max(WORD * max(reach, OUTPUTS * at.step, at.outer * at.outer_step), 4 * at.weights) > REACH:
+            return "outputs whose inputs lie too far apart, or too many weights"
         return reject_overflow(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:

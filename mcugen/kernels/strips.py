@@ -92,9 +92,7 @@ class Layout:
     weights_step: int  # the same of weights
     step: int  # words from one output to the next
     apart: int  # columns of the strip from one tap to the next
-    taps: tuple[
-        tuple[int, int], ...
-    ]  # unrolled: words from the output's first one, and from the turn's weights
+    taps: tuple[tuple[int, int], ...]  # unrolled: words from the output's first one; place of the weights
     pairs: int  # of taps
 
     @property

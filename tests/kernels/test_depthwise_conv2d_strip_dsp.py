@@ -103,6 +103,8 @@ def test_what_it_refuses() -> None:
     rng = np.random.default_rng(5)
     wide = random_depthwise(rng, (3, 16), True, channels=(4, 1))
     assert KERNEL.reject(wide.nodes[0], wide, BOARD) is not None
+    many = random_depthwise(rng, (301, 9), True, channels=(4, 1))
+    assert "too many weights" in str(KERNEL.reject(many.nodes[0], many, BOARD))
     usual = random_depthwise(rng, (3, 3), True, channels=(4, 1))
     assert KERNEL.reject(usual.nodes[0], usual, BOARD) is None
     far = replace(usual.nodes[0], attrs={**usual.nodes[0].attrs, "strides": (1, 50)})
