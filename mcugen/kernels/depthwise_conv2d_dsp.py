@@ -1,5 +1,6 @@
-"""depthwise_conv2d with any filters for cores with the DSP extension: four output channels at a time, no scratch, row
-range. A word of four inputs becomes four int16 from which the zero point is gone, by two instructions."""
+"""depthwise_conv2d of four neighbouring channels at a time for cores with the DSP extension, without scratch: for few
+outputs in a row, or filters that strips do not fit. A word of four inputs becomes four int16 from which the zero point
+is gone, by two instructions."""
 
 from __future__ import annotations
 
@@ -10,60 +11,63 @@ import numpy as np
 
 from mcugen.access import Access
 from mcugen.boards import Board
-from mcugen.ir import Graph, Node
+from mcugen.ir import Array, Graph, Node
 from mcugen.kernels.conv2d_portable import accumulator_bound, reject_overflow
 from mcugen.kernels.depthwise_conv2d_portable import depthwise_fields
 from mcugen.kernels.kernel import Call, Kernel, Tables, Value, window_row_access
 from mcugen.kernels.output_affine import SCALE, affine
 from mcugen.kernels.output_dsp import Form, rescaling, wrapped
-from mcugen.ops.conv2d import output_range
-
-FAST = ("affine", "short")  # forms for which blocks are written in instructions
 
 
-def takes_blocks(node: Node, graph: Graph, form: str) -> bool:
-    """Whether the layer is done by blocks of four neighbouring channels in instructions: every window has a tap
-    inside of x."""
-    x, y, w = (graph.type(t).shape for t in (node.inputs[0], node.outputs[0], node.inputs[1]))
+def taps(node: Node, graph: Graph) -> tuple[Array, Array]:
+    """How many taps of the windows of every output row lie inside of x, and of every output column."""
+    x, w, y = (graph.type(t).shape[1:3] for t in (*node.inputs[:2], node.outputs[0]))
 
-    def reaches(axis: int) -> bool:
-        first = np.arange(y[axis]) * node.attrs["strides"][axis - 1] - node.attrs["pads"][axis - 1]
-        taps = first[:, np.newaxis] + np.arange(w[axis]) * node.attrs["dilations"][axis - 1]
-        return bool(((taps >= 0) & (taps < x[axis])).any(axis=1).all())
+    def inside(axis: int) -> Array:
+        first = np.arange(y[axis]) * node.attrs["strides"][axis] - node.attrs["pads"][axis]
+        at = first[:, np.newaxis] + np.arange(w[axis]) * node.attrs["dilations"][axis]
+        return np.asarray(((at >= 0) & (at < x[axis])).sum(axis=1))
 
-    return form in FAST and x[3] == y[3] and x[3] >= 4 and reaches(1) and reaches(2)
+    return inside(0), inside(1)
 
 
 class DepthwiseConv2DDsp(Kernel):
     name = "depthwise_conv2d_dsp"
     ops = ("depthwise_conv2d",)
-    limits = ("sums that fit 32 bits, proved from the weights",)
+    limits = (
+        "one output channel per input channel, at least four",
+        "windows of which a tap lies inside of the input",
+        "outputs of all int8 values, a requantization by one multiplication or shifts to the right of at most 22",
+        "sums that fit 32 bits, proved from the weights",
+    )
     headers = ("mcugen_dsp.h", "mcugen_output_dsp.h", "mcugen_output_affine.h", "mcugen_window.h")
 
     def serves(self, board: Board) -> bool:
         return board.isa.dsp
 
     def reject(self, node: Node, graph: Graph, board: Board) -> str | None:
+        channels, outputs = (graph.type(t).shape[3] for t in (node.inputs[0], node.outputs[0]))
+        if channels != outputs or channels < 4:
+            return "not one output channel for each of at least four input channels"
+        if not all(inside.all() for inside in taps(node, graph)):
+            return "windows that lie beside the input"
+        if self.form(node, graph) not in ("affine", "short"):
+            return "a clamp within int8, or a requantization that is not short"
         return reject_overflow(node, graph)
 
     def cycles(self, node: Node, graph: Graph, board: Board) -> float:
-        _, rows, width, outputs = graph.type(node.outputs[0]).shape
-        _, kh, kw, _ = graph.type(node.inputs[1]).shape
-        channels = graph.type(node.inputs[0]).shape[3]
-        each = outputs // channels
-        outer, inner = (1, kh) if kw == 1 else (kh, kw)
-        form = self.form(node, graph)
-        if takes_blocks(node, graph, form):
-            block = 45.0 + 15 * outer * inner + 18 * (outer - 1) + (28 if form == "affine" else 44)
-            pixel = -(-channels // 4) * block
-        else:
-            store = 16.0 if form == "affine" else 35.0 if form in (Form.SHORT, Form.CLAMPED) else 60.0
-            if each >= 4 or (each == 1 and channels >= 4):
-                blocks = channels * -(-each // 4) if each > 1 else -(-channels // 4)
-                pixel = blocks * (90.0 + 20 * outer * (inner + 1) + 4 * store)
-            else:
-                pixel = outputs * (45.0 + outer * (15 + 12 * inner) + store)
-        return rows * width * (260.0 + pixel)
+        """Model cycles of a Cortex-M4, from the code's structure."""
+        rows, columns = taps(node, graph)
+        one = columns == 1  # then rows are the inner taps
+        outer, inner = (
+            np.where(one, 1, rows[:, np.newaxis]),
+            np.where(one, rows[:, np.newaxis], columns),
+        )
+        turn = 13.0 * inner + 4 * -(-inner // 2)
+        blocks, rest = divmod(graph.type(node.inputs[0]).shape[3], 4)
+        fixed = 59.0 if self.form(node, graph) == "affine" else 75.0
+        block = fixed + outer * turn + 17.5 * (outer - 1)
+        return float(((blocks + (rest > 0)) * block + 136 + 84 * (rest > 0)).sum())
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:
         return (window_row_access(node, graph, graph.type(node.inputs[1]).shape[1]), None, None)
@@ -77,34 +81,23 @@ class DepthwiseConv2DDsp(Kernel):
 
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         form = self.form(node, graph)
-        words, blocks = 3 if form == "short" else 2, takes_blocks(node, graph, form)
-        context = {"form": form, "words": words, "blocks": blocks}
-        return f"{self.name}{'_blocks' if blocks else ''}_{form}", context
+        return f"{self.name}_{form}", {"form": form, "words": 3 if form == "short" else 2}
 
     def calls(self, node: Node, graph: Graph, tables: Tables, layer: str) -> list[Call]:
         y, found = graph.type(node.outputs[0]), affine(node, graph)
         bias = graph.constant(node.inputs[2]).astype(np.int64)
-        fields: dict[str, Value] = {"weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1]))}
         if found is not None:
-            pairs = np.stack([SCALE * bias + found.offset, found.multiplier.astype(np.int64)], axis=1)
-            fields["channels"] = tables.add(f"{layer}_channels", wrapped(pairs))
+            words = np.stack([SCALE * bias + found.offset, found.multiplier.astype(np.int64)], axis=1)
         else:
             scaling = rescaling(node, graph)
-            lo, hi = output_range(node, graph)
-            if scaling.form is Form.SHORT:
-                words = np.stack([2 * bias, scaling.multiplier, -1 - scaling.shift], axis=1)
-                more: dict[str, Value] = {}
-            else:
-                words = np.stack([bias, scaling.multiplier], axis=1)
-                more = {"lo": lo, "hi": hi}
-                fields["shift"] = tables.add(f"{layer}_shift", scaling.shift.astype(np.int8))
-            fields |= {
-                "channels": tables.add(f"{layer}_channels", wrapped(words)),
-                "rounding": 2 * y.zero_point + 1,
-                **more,
-            }
-        fields |= {
+            assert scaling.form is Form.SHORT
+            words = np.stack([2 * bias, scaling.multiplier, -1 - scaling.shift], axis=1)
+        shape = depthwise_fields(node, graph)
+        fields: dict[str, Value] = {
+            "weights": tables.add(f"{layer}_weights", graph.constant(node.inputs[1])),
+            "channels": tables.add(f"{layer}_channels", wrapped(words)),
+            **({} if found is not None else {"rounding": 2 * y.zero_point + 1}),
             "x_offset": -graph.type(node.inputs[0]).zero_point,
-            **depthwise_fields(node, graph),
+            **{name: value for name, value in shape.items() if name != "depth_multiplier"},
         }
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=y.shape[1])]

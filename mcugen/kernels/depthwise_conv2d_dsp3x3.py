@@ -23,6 +23,8 @@ from mcugen.kernels.output_affine import SCALE, Affine, affine
 from mcugen.kernels.output_dsp import Form, folded_bias, rescaling, wrapped
 from mcugen.ops.conv2d import output_range
 
+SLOWER = {Form.SHORT: 0.0, Form.CLAMPED: 6.7, Form.SHIFTED: 20.6, Form.WIDE: 33.0}  # cycles more per output
+
 
 def right_padding(node: Node, graph: Graph) -> int:
     """Columns to the right of x that the last window reaches; negative: columns of x that none does."""
@@ -100,8 +102,8 @@ class DepthwiseConv2DDsp3x3(Kernel):
             pair = 41.0 if stride == 1 else 32.5
             row = 55.0 + pair * walk.pairs + 18 * (walk.tail + walk.tail_padding)
         else:
-            short = rescaling(node, graph).form in (Form.SHORT, Form.CLAMPED)
-            row = 190.0 + (42 if stride == 1 else 60) * width + (0 if short else 25) * width
+            each = 35.3 if stride == 1 else 57.5 + 10 * node.attrs["pads"][1]
+            row = (80.0 if stride == 1 else 15.0) + (each + SLOWER[rescaling(node, graph).form]) * width
         return rows * (150.0 + outputs * row)
 
     def access(self, node: Node, graph: Graph) -> tuple[Access | None, ...]:

@@ -65,9 +65,12 @@ def random_depthwise(
     pads: int = 5,
     channels: tuple[int, int] | None = None,
     relu: bool = True,
+    room: int = 7,
+    narrow: bool = False,
 ) -> Graph:
     """One integer depthwise convolution with everything random. `usual`: with such scales as layers of networks
-    have, and, with `relu`, a fused ReLU; pads below `pads`; channels and depth multiplier."""
+    have, and, with `relu`, a fused ReLU; pads below `pads`; channels and depth multiplier; x exceeds the filter by
+    less than `room`; `narrow`: x is one column, without padding beside it."""
     c, m = (int(v) for v in rng.choice([1, 1, 2, 3, 5], 2)) if channels is None else channels
     drawn, strides, dilations = (tuple(int(v) for v in rng.integers(1, top, 2)) for top in (5, 4, 3))
     kernel = drawn if kernel is None else kernel
@@ -77,7 +80,10 @@ def random_depthwise(
         "pads": tuple(int(v) for v in rng.integers(0, pads, 4)),
         "clamp": (0.0, 6.0) if not usual and rng.random() < 0.3 else (-np.inf, np.inf),
     }
-    size = [(k - 1) * d + int(rng.integers(1, 7)) for k, d in zip(kernel, dilations, strict=True)]
+    size = [(k - 1) * d + int(rng.integers(1, room)) for k, d in zip(kernel, dilations, strict=True)]
+    if narrow:
+        kernel, size[1] = (kernel[0], 1), 1
+        attrs["pads"] = (attrs["pads"][0], 0, attrs["pads"][2], 0)
     x = int8_type((1, *size, c), 0.05, int(rng.integers(-128, 128)))
     weights = rng.integers(-128, 128, (1, *kernel, c * m)).astype(np.int8)
     powers = rng.uniform(-5, 0, c * m) if usual else rng.uniform(-14, 22, c * m)
