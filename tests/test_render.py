@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcugen.boards import load_board
+from mcugen.choice import Optimize
 from mcugen.ctext import array_text, comment_text, float_text, formula_text
 from mcugen.pipeline import lay_out
 from mcugen.render import environment, render
@@ -72,7 +73,8 @@ def test_shapes_of_the_header_leave_out_the_batch() -> None:
     graph = one_node_graph(
         "softmax", [int8_type((1, 2, 3), 0.1)], {"beta": 1.0}, int8_type((1, 2, 3), 1 / 256, -128)
     )
-    files, tables = render(lay_out(graph, load_board("host"), "t", "t.onnx", "0" * 64, "mcugen build t.onnx"))
+    named = ("t", "t.onnx", "0" * 64, "mcugen build t.onnx")
+    files, tables = render(lay_out(graph, load_board("host"), *named, optimize=Optimize.SIZE))
     assert 'Input "x0": int8 [2, 3], real = 0.1 * q ' in files["src/t.h"]
     assert "#define T_INPUT_SIZE 6\n" in files["src/t.h"]
     assert "#define T_OUTPUT_ZERO_POINT (-128)\n" in files["src/t.h"]
