@@ -60,9 +60,10 @@ def quality(model: str, recipe: str) -> dict[str, float | None]:
 
 
 def _one_scale(
-    weights: Array, bias: Array, input_scale: float, axis: int
+    weights: Array, bias: Array, input_scale: float, axis: int, given: Sequence[float] | None = None
 ) -> tuple[Array, Array, tuple[float, ...]]:
-    """`quantize_weights` with the largest of the channels' scales for all of them."""
+    """`quantize_weights` with the largest of the channels' scales for all of them; float models give none."""
+    assert given is None
     scale = max(quantize_weights(weights, bias, input_scale, axis)[2])
     others = np.moveaxis(weights, axis, 0).reshape(len(bias), -1)
     padded = np.concatenate(
