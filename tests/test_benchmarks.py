@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
+import onnx
 import pytest
+from onnx_net import Net
 
+import mcugen
 from benchmarks.ranges import ranges_of, ranges_path
+from benchmarks.recipes import _one_scale as one_scale
 from benchmarks.run import README, RESULTS, growth, measure_all, update_readme
+from mcugen.graph_file import load_graph
 
 
 @pytest.mark.slow
@@ -23,6 +31,22 @@ def test_stored_ranges_are_those_of_the_command() -> None:
     assert list(stored) == sorted(ranges)
     for name, pair in stored.items():  # float sums differ between CPUs
         assert ranges[name] == pytest.approx(pair, rel=1e-4, abs=1e-5), name
+
+
+def test_one_scale_for_all_channels(tmp_path: Path) -> None:
+    """What `make recipes` puts in place of `quantize_weights`, by the same call."""
+    rng = np.random.default_rng(3)
+    weights, bias = rng.normal(size=(5, 3, 2, 4)) * rng.uniform(0.1, 3.0, (5, 1, 1, 1)), rng.normal(size=5)
+    data, _, scales = one_scale(weights, bias, 0.05, 0, None)
+    assert len(scales) == 5 and len(set(scales)) == 1
+    np.testing.assert_array_equal(data, np.round(weights / scales[0]))
+    net = Net()
+    onnx.save(net.model(net.conv(net.input(1, 3, 5, 5), 3, 4, 3, 3)), tmp_path / "net.onnx")
+    with patch("mcugen.ops.conv2d.quantize_weights", one_scale):
+        built = mcugen.build(tmp_path / "net.onnx", calib="random", out=tmp_path, refine=False)
+    graph = load_graph(built.path / "net.graph.npz")
+    (quant,) = [t.type.quant for t in graph.tensors.values() if t.data is not None and t.data.ndim == 4]
+    assert quant is not None and len(set(quant.scale)) == 1
 
 
 def test_growth_of_the_same_compiler_is_found() -> None:
