@@ -94,7 +94,7 @@ def small(folder: Path) -> Path:
 
 
 def upsampling(folder: Path) -> Path:
-    """Transposed convolutions: before a ReLU, of groups, and of outputs of both signs."""
+    """Transposed convolutions: before a ReLU, of groups, and of outputs of both signs; a head of two channels."""
     rng = np.random.default_rng(3)
     twice = {"strides": [2, 2], "pads": [1, 1, 1, 1]}
     nodes = [
@@ -102,14 +102,17 @@ def upsampling(folder: Path) -> Path:
         helper.make_node("Relu", ["c"], ["r"], name="relu"),
         helper.make_node("ConvTranspose", ["r", "w2"], ["g"], name="grouped", group=2, **twice),
         helper.make_node("ConvTranspose", ["g", "w3"], ["y"], name="last", strides=[2, 2]),
+        helper.make_node("Conv", ["g", "w4"], ["h"], name="head"),
     ]
     constants = {
         "w1": _weights(rng, 5, 6, 4, 4),
         "b1": _weights(rng, 6),
         "w2": _weights(rng, 6, 4, 3, 3),
         "w3": _weights(rng, 8, 3, 2, 2),
+        "w4": _weights(rng, 2, 8, 1, 1),
     }
-    return _save(folder / "upsampling.onnx", nodes, {"x": (1, 5, 3, 3)}, {"y": (1, 3, 22, 22)}, constants)
+    outputs = {"y": (1, 3, 22, 22), "h": (1, 2, 11, 11)}
+    return _save(folder / "upsampling.onnx", nodes, {"x": (1, 5, 3, 3)}, outputs, constants)
 
 
 def no_constants(folder: Path) -> Path:
