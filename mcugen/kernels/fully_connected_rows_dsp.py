@@ -7,7 +7,7 @@ apart once for the rows of the weights that are multiplied with it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,7 +43,8 @@ class FullyConnectedRowsDsp(Kernel):
         "one vector, or a window that is the whole input",
         "sums that fit 32 bits, proved from the weights",
     )
-    headers = ("mcugen_dsp.h", "mcugen_output_dsp.h")
+    headers: ClassVar[tuple[str, ...]] = ("mcugen_dsp.h", "mcugen_output_dsp.h")
+    context: ClassVar[Mapping[str, Any]] = {"int16": False}
 
     def serves(self, board: Board) -> bool:
         return board.isa.dsp
@@ -64,7 +65,7 @@ class FullyConnectedRowsDsp(Kernel):
     def variant(self, node: Node, graph: Graph) -> tuple[str, Mapping[str, Any]]:
         rows = rows_at_a_time(node, graph)
         registers = [(f"r{2 + row}", f"r{8 + row}") for row in range(rows)]
-        return f"{self.name}_{rows}", {"rows": registers}
+        return f"{self.name}_{rows}", {"rows": registers, **self.context}
 
     def bounds(self, node: Node, graph: Graph) -> tuple[str, ...]:
         return (f"|accumulator| <= {accumulator_bound(node, graph):,}, proved from the weights",)

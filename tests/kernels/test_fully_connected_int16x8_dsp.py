@@ -30,7 +30,7 @@ def graphs(seed: int) -> list[Graph]:
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    leave_out(monkeypatch, ["conv2d_int16x8", "conv2d_int16x8_dsp"])
+    leave_out(monkeypatch, ["conv2d_int16x8", "conv2d_int16x8_dsp", "fully_connected_rows_int16x8_dsp"])
 
 
 def test_equal() -> None:

@@ -244,10 +244,8 @@ MCUGEN_CODE static inline void fully_connected_rows_dsp_3_eights(fully_connected
     /* r0 inputs, r1 weights, lr the end, from r2 on sums, from r8 on weights of the rows. */
     __asm volatile("mov r12, %0\n\t"
                    "push {r4-r12, lr}\n\t"
-                   "ldm r12, {r0, r1, lr}\n\t"
-                   "mov r2, #0\n\t"
-                   "mov r3, #0\n\t"
-                   "mov r4, #0\n\t"
+                   "ldm r12!, {r0, r1, lr}\n\t"
+                   "ldm r12, {r2, r3, r4}\n\t"
                    "1:\n\t"
                    "ldr r7, [r0], #4\n\t"
                    "ldr r8, [r1], #4\n\t"
