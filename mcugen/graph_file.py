@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tokenize
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +29,7 @@ DAMAGE = (
     RuntimeError,
     MemoryError,
     zipfile.BadZipFile,
+    tokenize.TokenError,  # numpy reads an array's header as Python
     InternalError,
 )
 

@@ -27,7 +27,9 @@ def board(ram: list[tuple[int, int]], flash: int) -> Board:
 
 
 def compiled(folder: Path, target: Board) -> tuple[Library, Tables]:
-    library = compile_model(zoo.small(folder), target, Settings(calib="random")).library
+    library = compile_model(
+        zoo.small(folder), target, Settings(calib="random", optimize="size")
+    ).library  # nothing smaller to fall back on
     return library, render(library)[1]
 
 

@@ -109,7 +109,8 @@ class Conv2DFewDsp(Kernel):
         lo, hi = output_range(node, graph)
         fields |= {"rounding": 2 * graph.type(node.outputs[0]).zero_point + 1, "lo": lo, "hi": hi}
         if not w.pointwise:
-            fields |= {"row_step": w.g.strides[0] * w.g.x[1] * w.g.x_channels}
-            fields |= {"column_step": w.g.strides[1] * w.g.x_channels}
+            g = geometry(node, graph)  # the window's may lie on its side
+            fields |= {"row_step": g.strides[0] * g.x[1] * g.x_channels}
+            fields |= {"column_step": g.strides[1] * g.x_channels}
         rows = graph.type(node.outputs[0]).shape[1]
         return [Call(fields, (node.inputs[0],), node.outputs[0], rows=rows)]

@@ -27,6 +27,7 @@ def heads(rng: np.random.Generator) -> list[Graph]:
     depths = (1, 2, 3, 4, 6, 9, 15, 16, 31, 32, 33, 48, 67)
     graphs = [conv(rng, (3, 4, depth), int(rng.integers(1, 4))) for depth in depths]
     graphs += [conv(rng, (5, 4, depth), 2, strides=(2, 3)) for depth in (5, 8, 50)]
+    graphs += [conv(rng, (7, 1, 6), 1, strides=(2, 3)), conv(rng, (1, 7, 5), 2, strides=(3, 2))]
     graphs += [conv(rng, (3, 3, 8), outputs, clamp=(0.0, 6.0)) for outputs in (1, 2, 3)]
     graphs += [conv(rng, (3, 3, 7), 3, shifts=shifts) for shifts in ((-8, 3), (1, 31), (0, 1))]
     graphs += [conv(rng, (3, 3, 20), 2, weights=(-128, -128)), conv(rng, (1, 7, 40), 3, weights=(127, 127))]
