@@ -99,6 +99,16 @@ class Window:
         return max(g.x[0] - extents[0] + 1, 0), max(g.x[1] - extents[1] + 1, 0)
 
     @property
+    def inside_shares(self) -> tuple[float, float]:
+        """Which share of the output's rows and columns have windows that do not reach out of the input."""
+        g = self.g
+        axes = [np.arange(y) * s - p for y, s, p in zip(g.y, g.strides, g.pads, strict=True)]
+        rows, columns = (
+            float(((at >= 0) & (at < end)).mean()) for at, end in zip(axes, self.inside, strict=True)
+        )
+        return rows, columns
+
+    @property
     def padded(self) -> bool:
         """Whether some window reaches out of the input."""
         g = self.g
@@ -269,8 +279,7 @@ def gather_cycles(w: Window) -> float:
         row *= 0.7
     inside = 110.0 + calls * (55 + g.kernel[0] * row)
     border = 110.0 + calls * g.kernel[0] * (150 + row + 2.5 * run)
-    axes = [np.arange(y) * s - p for y, s, p in zip(g.y, g.strides, g.pads, strict=True)]
-    fits = [float(((at >= 0) & (at < end)).mean()) for at, end in zip(axes, w.inside, strict=True)]
+    fits = w.inside_shares
     share = fits[0] * fits[1]
     return share * inside + (1 - share) * border
 

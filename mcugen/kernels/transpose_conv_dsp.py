@@ -25,6 +25,7 @@ from mcugen.kernels.conv2d_dsp import (
     EXACT,
     STORED_AS,
     SUMS,
+    Conv2DDsp,
     affine_channels,
     block_channels,
     fit_halves,
@@ -211,13 +212,7 @@ class TransposeConvDsp(Kernel):
     name = "transpose_conv_dsp"
     ops = ("transpose_conv",)
     limits = ("sums that fit 32 bits, proved from the weights",)
-    headers = (
-        "mcugen_dsp.h",
-        "mcugen_output_dsp.h",
-        "mcugen_clamp_dsp.h",
-        "mcugen_gemm_dsp.h",
-        "mcugen_output_affine.h",
-    )
+    headers = Conv2DDsp.headers
 
     def serves(self, board: Board) -> bool:
         return board.isa.dsp
